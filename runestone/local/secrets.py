@@ -1,0 +1,75 @@
+"""The secrets of an embedded stack: made on its first run, and kept beside its data."""
+
+import base64
+import os
+import secrets
+import tempfile
+from collections.abc import MutableMapping
+from pathlib import Path
+
+from runestone.local.paths import home
+
+FILE_NAME = "secrets.env"
+TOKEN_BYTES = 48
+CREDENTIAL_KEY_BYTES = 32
+
+
+def read(directory: Path | None = None) -> dict[str, str]:
+    """The secrets of earlier runs, or nothing."""
+    try:
+        text = _path(directory).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return {}
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def ensure(directory: Path | None = None) -> dict[str, str]:
+    """The secrets of earlier runs; those which are missing are made and written."""
+    kept = read(directory)
+    wanted = fresh() | kept
+    if wanted != kept:
+        _write(_path(directory), wanted)
+    return read(directory)
+
+
+def fill(environment: MutableMapping[str, str], directory: Path | None = None) -> None:
+    """Set what `environment` lacks. What the operator set by hand always wins."""
+    for name, value in ensure(directory).items():
+        environment.setdefault(name, value)
+
+
+def fresh() -> dict[str, str]:
+    key = base64.urlsafe_b64encode(secrets.token_bytes(CREDENTIAL_KEY_BYTES)).decode()
+    return {
+        "SECRET_KEY": secrets.token_urlsafe(TOKEN_BYTES),
+        "RUNESTONE_KEY_PEPPER": secrets.token_urlsafe(TOKEN_BYTES),
+        "RUNESTONE_CREDENTIAL_KEY": key,
+    }
+
+
+def _path(directory: Path | None) -> Path:
+    return (directory or home().data) / FILE_NAME
+
+
+def _write(path: Path, values: dict[str, str]) -> None:
+    """Whole or not at all: credentials encrypted under a key that got lost stay unreadable."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=FILE_NAME)  # mode 0600
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.writelines(f"{key}={value}\n" for key, value in values.items())
+        file.flush()
+        os.fsync(file.fileno())
+    _move(Path(name), path)
+
+
+def _move(made: Path, path: Path) -> None:
+    try:
+        # Two processes may be first at once. A link refuses to replace, so both keep the same.
+        if path.exists():
+            made.replace(path)
+        else:
+            os.link(made, path)
+    except FileExistsError:
+        pass
+    finally:
+        made.unlink(missing_ok=True)
