@@ -1,0 +1,128 @@
+"""What the model says, and how many tokens that is. No I/O, no wire format."""
+
+from __future__ import annotations
+
+import re
+from itertools import cycle, islice
+
+import msgspec
+
+from runestone.local.mock_provider.requests import NULL, ChatRequest
+from runestone.local.mock_provider.scenarios import Scenario
+from runestone.local.mock_provider.tools import Call, plan_calls
+
+# A word and the whitespace after it, so that the pieces join to exactly the text.
+PIECE = re.compile(r"\S+\s*")
+REFUSAL = "I'm very sorry, but I can't assist with that request."
+NOTHING_SAID = "OK"
+
+
+class Answer(msgspec.Struct):
+    """One choice. All choices of a call are alike."""
+
+    text: str
+    finish_reason: str = "stop"
+    reasoning: int = 0
+    refused: bool = False
+    calls: list[Call] = []
+
+    @property
+    def visible_tokens(self) -> int:
+        """The tokens that the client can see."""
+        return len(self.text.split()) + sum(call.tokens for call in self.calls)
+
+    @property
+    def pieces(self) -> list[str]:
+        """The text, token by token."""
+        return PIECE.findall(self.text)
+
+
+def prompt_tokens(request: ChatRequest) -> int:
+    """One token per word of the messages, at least one."""
+    return sum(len(message.text.split()) for message in request.messages) or 1
+
+
+def answer(request: ChatRequest, scenario: Scenario) -> Answer:
+    """Compose the answer, then cut it to what the client allows."""
+    made = _compose(request, scenario)
+    _stop(made, request.stop)
+    _limit(made, None if scenario.overrun else _allowed(request))
+    if scenario.finish:
+        made.finish_reason = scenario.finish
+    return made
+
+
+def _compose(request: ChatRequest, scenario: Scenario) -> Answer:
+    calls = plan_calls(request, scenario) if request.tools != NULL else []
+    if calls:
+        return Answer("", "tool_calls", scenario.reasoning, calls=calls)
+    if scenario.refusal:
+        return Answer(REFUSAL, reasoning=scenario.reasoning, refused=True)
+    finish_reason = "length" if scenario.length else "stop"
+    return Answer(_text(request, scenario), finish_reason, scenario.reasoning)
+
+
+def _text(request: ChatRequest, scenario: Scenario) -> str:
+    if scenario.huge is not None:
+        return "x" * scenario.huge
+    text = _last_user_text(request) or NOTHING_SAID
+    words = _words_wanted(text, scenario)
+    return text if words is None else _resize(text, words)
+
+
+def _last_user_text(request: ChatRequest) -> str:
+    for message in reversed(request.messages):
+        if message.role == "user":
+            return message.text.strip()
+    return ""
+
+
+def _words_wanted(text: str, scenario: Scenario) -> int | None:
+    """How long the answer has to be, or None for as long as the message."""
+    words = scenario.chunks
+    if words is None and scenario.length:
+        words = max(1, len(text.split()) // 2)
+    if words is None and scenario.breaks_after is not None:
+        # There must be something left to break off.
+        words = max(len(text.split()), scenario.breaks_after + 1)
+    return words
+
+
+def _resize(text: str, words: int) -> str:
+    pieces = PIECE.findall(text)
+    pieces[-1] += " "
+    return "".join(islice(cycle(pieces), words)).rstrip()
+
+
+def _stop(made: Answer, stop: str | list[str] | None) -> None:
+    for word in [stop] if isinstance(stop, str) else stop or ():
+        if word and word in made.text:
+            made.text = made.text[: made.text.index(word)]
+            made.finish_reason = "stop"
+
+
+def _allowed(request: ChatRequest) -> int | None:
+    if request.max_completion_tokens is not None:
+        return request.max_completion_tokens
+    return request.max_tokens
+
+
+def _limit(made: Answer, allowed: int | None) -> None:
+    """Cut to the allowance: hidden reasoning spends it first, as with OpenAI."""
+    if allowed is None or made.reasoning + made.visible_tokens <= allowed:
+        return
+    made.finish_reason = "length"
+    made.reasoning = min(made.reasoning, allowed)
+    left = allowed - made.reasoning
+    made.text = "".join(made.pieces[:left]).rstrip()
+    made.calls = _limit_calls(made.calls, left)
+
+
+def _limit_calls(calls: list[Call], left: int) -> list[Call]:
+    kept: list[Call] = []
+    for call in calls:
+        if left <= 0:
+            break
+        kept.append(msgspec.structs.replace(call, fragments=call.fragments[: left - 1]))
+        left -= call.tokens
+    return kept

@@ -1,0 +1,75 @@
+"""POST /v1/embeddings: vectors that depend on nothing but the text."""
+
+from __future__ import annotations
+
+from array import array
+from base64 import b64encode
+from functools import lru_cache
+from random import Random
+
+import msgspec
+
+from runestone.local.mock_provider import requests
+from runestone.local.mock_provider.bill import Line
+from runestone.local.mock_provider.chat import fail_before_work
+from runestone.local.mock_provider.exchange import Exchange
+from runestone.local.mock_provider.provider import Provider
+from runestone.local.mock_provider.requests import EmbeddingsRequest
+
+DIMENSIONS = {"text-embedding-3-large": 3072}
+DIMENSIONS_OTHERWISE = 1536
+Input = str | list[int]
+
+VECTOR = b'{"object":"embedding","index":%d,"embedding":%s}'
+REPLY = b'{"object":"list","data":[%s],"model":%s,"usage":{"prompt_tokens":%d,"total_tokens":%d}}'
+
+
+async def embeddings(exchange: Exchange, provider: Provider) -> None:
+    """Read, fail if so asked, else bill and answer."""
+    request = requests.embeddings(await exchange.body())
+    scenario = provider.scenario(exchange, request.model)
+    await exchange.pause(scenario.slow_headers or scenario.delay)
+    if await fail_before_work(exchange, scenario, request.model):
+        return
+    inputs = _inputs(request)
+    line = _line(exchange, request.model, sum(map(_tokens, inputs)) or 1)
+    provider.charge(line)
+    await exchange.json(_reply(request, inputs, line.prompt_tokens))
+
+
+def _inputs(request: EmbeddingsRequest) -> list[Input]:
+    """One text, many texts, one list of tokens, or many lists of tokens."""
+    if isinstance(request.input, str):
+        return [request.input]
+    if request.input and isinstance(request.input[0], int):
+        return [request.input]  # type: ignore[list-item]
+    return request.input  # type: ignore[return-value]
+
+
+def _tokens(text: Input) -> int:
+    return len(text.split() if isinstance(text, str) else text)
+
+
+def _line(exchange: Exchange, model: str, tokens: int) -> Line:
+    attempt = exchange.header(b"x-runestone-attempt-id")
+    return Line(attempt, exchange.request_id, model, tokens, finished=True)
+
+
+def _reply(request: EmbeddingsRequest, inputs: list[Input], tokens: int) -> bytes:
+    size = request.dimensions or DIMENSIONS.get(request.model, DIMENSIONS_OTHERWISE)
+    base64 = request.encoding_format == "base64"
+    vectors = (_vector(str(text), size, base64) for text in inputs)
+    data = b",".join(VECTOR % pair for pair in enumerate(vectors))
+    return REPLY % (data, msgspec.json.encode(request.model), tokens, tokens)
+
+
+@lru_cache(maxsize=256)
+def _vector(text: str, size: int, base64: bool) -> bytes:
+    """A unit vector as JSON; base64 is of little-endian float32, as OpenAI's."""
+    draw = Random(text)  # noqa: S311 - it has to repeat, not to be secret
+    raw = [draw.uniform(-1, 1) for _ in range(size)]
+    length = sum(value * value for value in raw) ** 0.5
+    floats = array("f", [value / length for value in raw])
+    if base64:
+        return b'"%s"' % b64encode(floats.tobytes())
+    return msgspec.json.encode(floats.tolist())

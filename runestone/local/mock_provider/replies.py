@@ -1,0 +1,182 @@
+"""An answer as OpenAI's JSON: one chat.completion, or the events of a stream.
+
+Built from bytes and not from dicts: this is the path that benchmarks measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import time
+from typing import NamedTuple
+
+import msgspec
+
+from runestone.local.mock_provider import errors
+from runestone.local.mock_provider.answers import Answer
+from runestone.local.mock_provider.bill import Line
+from runestone.local.mock_provider.errors import BrokenOffError
+from runestone.local.mock_provider.requests import ChatRequest, StreamOptions
+from runestone.local.mock_provider.scenarios import Scenario
+from runestone.local.mock_provider.tools import Call
+
+encode = msgspec.json.encode
+
+REPLY = (
+    b'{"id":"chatcmpl-%s","object":"chat.completion","created":%d,"model":%s,'
+    b'"choices":[%s]%s,"service_tier":"default","system_fingerprint":"fp_mock"}'
+)
+CHOICE = b'{"index":%d,"message":%s,"logprobs":null,"finish_reason":"%s"}'
+SAID = b'{"role":"assistant","content":%s,"refusal":%s,"annotations":[]}'
+CALLED = b'{"role":"assistant","content":null,"refusal":null,"annotations":[],"tool_calls":[%s]}'
+USAGE = (
+    b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,'
+    b'"prompt_tokens_details":{"cached_tokens":%d,"audio_tokens":0},'
+    b'"completion_tokens_details":{"reasoning_tokens":%d,"audio_tokens":0,'
+    b'"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}'
+)
+TOOL_CALL = b'{"id":"%s","type":"function","function":{"name":%s,"arguments":%s}}'
+
+
+def usage(line: Line, completion: int, reasoning: int) -> bytes:
+    """The usage object."""
+    prompt = line.prompt_tokens
+    return USAGE % (prompt, completion, prompt + completion, line.cached_tokens, reasoning)
+
+
+def completion(number: bytes, request: ChatRequest, made: Answer, usage: bytes | None) -> bytes:
+    """The whole JSON reply; without usage the key is absent."""
+    message, finish = _message(made), made.finish_reason.encode()
+    choices = b",".join(CHOICE % (index, message, finish) for index in range(request.n or 1))
+    tail = b"" if usage is None else b',"usage":' + usage
+    return REPLY % (number, time(), encode(request.model), choices, tail)
+
+
+def _message(made: Answer) -> bytes:
+    if made.calls:
+        return CALLED % b",".join(map(_tool_call, made.calls))
+    said = encode(made.text)
+    return SAID % ((b"null", said) if made.refused else (said, b"null"))
+
+
+def _tool_call(call: Call) -> bytes:
+    return TOOL_CALL % (call.id.encode(), encode(call.name), encode(call.arguments))
+
+
+class Event(NamedTuple):
+    """One event of a stream: what it says, what it costs, when it comes."""
+
+    payload: bytes
+    tokens: int = 0
+    reasoning: int = 0
+    wait: float = 0
+    last_token: bool = False  # Nothing after this event costs anything.
+
+
+class Delta(NamedTuple):
+    """What one chunk adds to one choice."""
+
+    body: bytes
+    tokens: int = 0
+    reasoning: int = 0
+    finish: bytes = b"null"
+
+
+HEAD = (
+    b'{"id":"chatcmpl-%s","object":"chat.completion.chunk","created":%d,"model":%s,'
+    b'"service_tier":"default","system_fingerprint":"fp_mock",'
+)
+CHUNK = b'%s"choices":[{"index":%d,"delta":%s,"logprobs":null,"finish_reason":%s}]%s%s}'
+LAST = b'%s"choices":[],"usage":%s%s}'
+OPEN_TEXT = b'{"role":"assistant","content":"","refusal":null}'
+OPEN_CALLS = b'{"role":"assistant","content":null}'
+OPEN_CALL = (
+    b'{"tool_calls":[{"index":%d,"id":"%s","type":"function",'
+    b'"function":{"name":%s,"arguments":""}}]}'
+)
+FRAGMENT = b'{"tool_calls":[{"index":%d,"function":{"arguments":%s}}]}'
+# OpenAI pads chunks so that their lengths do not tell the words; ours pad for the shape.
+PADDING = b"0123456789abcdef"
+
+
+def deltas(made: Answer) -> Iterator[Delta]:
+    """The chunks of one choice, in the order that OpenAI was recorded to send them."""
+    opening = OPEN_CALLS if made.calls else OPEN_TEXT
+    yield Delta(opening, made.reasoning, made.reasoning)
+    key = b'{"refusal":%s}' if made.refused else b'{"content":%s}'
+    for piece in made.pieces:
+        yield Delta(key % encode(piece), 1)
+    for index, call in enumerate(made.calls):
+        yield Delta(OPEN_CALL % (index, call.id.encode(), encode(call.name)), 1)
+        for fragment in call.fragments:
+            yield Delta(FRAGMENT % (index, encode(fragment)), 1)
+    yield Delta(b"{}", finish=b'"%s"' % made.finish_reason.encode())
+
+
+class Stream:
+    """Turns an answer into events, and goes wrong where the scenario says so."""
+
+    def __init__(
+        self, number: bytes, request: ChatRequest, made: Answer, line: Line, scenario: Scenario
+    ) -> None:
+        options = request.stream_options or StreamOptions()
+        self.made, self.line, self.scenario = made, line, scenario
+        self.choices = request.n or 1
+        self.reports = bool(options.include_usage) and not scenario.no_usage
+        self.padded = options.include_obfuscation is not False
+        self.head = HEAD % (number, time(), encode(request.model))
+        self.completion = self.reasoning = 0
+
+    def events(self) -> Iterator[Event]:
+        """The chunks, the usage and [DONE]."""
+        yield from self._chunks()
+        if self.reports:
+            yield from self._usage()
+        if not self.scenario.no_done:
+            yield Event(b"[DONE]")
+
+    def _chunks(self) -> Iterator[Event]:
+        content, wait = 0, self.scenario.delay
+        for delta in deltas(self.made):
+            for index in range(self.choices):
+                if self._breaks_at(delta, content):
+                    yield from self._broken()
+                yield self._chunk(index, delta, wait)
+                content += delta.tokens - delta.reasoning
+                wait = self.scenario.gap if delta.tokens else 0
+
+    def _breaks_at(self, delta: Delta, content: int) -> bool:
+        """A break comes after its chunk, or at the latest before the finish."""
+        breaks_after = self.scenario.breaks_after
+        if breaks_after is None or delta.body in (OPEN_TEXT, OPEN_CALLS):
+            return False
+        return content >= breaks_after or delta.finish != b"null"
+
+    def _broken(self) -> Iterator[Event]:
+        if self.scenario.cut is None:
+            yield Event(errors.mid_stream(self.scenario))
+        raise BrokenOffError
+
+    def _chunk(self, index: int, delta: Delta, wait: float) -> Event:
+        self.completion += delta.tokens
+        self.reasoning += delta.reasoning
+        usage, padding = self._running_usage(), self._padding(len(delta.body))
+        payload = CHUNK % (self.head, index, delta.body, delta.finish, usage, padding)
+        done = delta.finish != b"null"
+        return Event(payload, delta.tokens, delta.reasoning, wait, last_token=done)
+
+    def _running_usage(self) -> bytes:
+        if self.scenario.usage_every_chunk:
+            return b',"usage":' + usage(self.line, self.completion, self.reasoning)
+        return b',"usage":null' if self.reports else b""
+
+    def _padding(self, length: int) -> bytes:
+        if not self.padded:
+            return b""
+        return b',"obfuscation":"%s"' % PADDING[length % len(PADDING) :]
+
+    def _usage(self) -> Iterator[Event]:
+        report = usage(self.line, self.completion, self.reasoning)
+        payload = LAST % (self.head, report, self._padding(len(report)))
+        yield Event(payload, wait=self.scenario.late_usage)
+        if self.scenario.usage_twice:
+            yield Event(payload)
