@@ -1,0 +1,255 @@
+-- The money statements. Each is one call, one transaction, one commit for a whole batch.
+--
+-- Locks: budget windows first, in order of id, always; so two batches can never deadlock.
+-- Planner settings: with default plans these functions scan the windows and holds sequentially
+-- through hash joins (4.0 ms instead of 0.5 ms a call). tests/billing/test_plans.py guards them.
+
+-- Reserves money for attempts, in order of arrival. Each element of `attempts`:
+--   {id, request_id, tenant_id, project_id, api_key_id, upstream, model,
+--    amount_pico, estimate_pico, budgets: [id, ...]}
+-- Returns per attempt: 0 granted (its hold is a row now); b > 0 refused by hard budget b;
+-- b < 0 budget -b has no window for this moment yet (open it and ask again).
+CREATE OR REPLACE FUNCTION billing_hold(owner bigint, attempts json) RETURNS bigint[]
+LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+DECLARE
+    moment timestamptz := clock_timestamp();
+    results bigint[];
+    attempt record;
+    verdict bigint;
+BEGIN
+    IF NOT EXISTS (SELECT FROM billing_gatewayinstance WHERE id = owner AND fenced IS NULL) THEN
+        RAISE EXCEPTION 'gateway instance % is fenced', owner USING ERRCODE = 'RS001';
+    END IF;
+
+    PERFORM FROM billing_budgetwindow w
+      WHERE w.budget_id IN (
+            SELECT b::bigint FROM json_array_elements(attempts) a,
+                                  json_array_elements_text(a -> 'budgets') b)
+        AND w.starts <= moment AND w.ends > moment
+      ORDER BY w.id FOR NO KEY UPDATE;
+
+    -- The common case: there is room for the whole batch, and one statement books it.
+    IF (SELECT coalesce(bool_and(w.id IS NOT NULL AND
+                  (NOT b.hard OR w.posted_pico + w.pending_pico + wanted.amount <= w.limit_pico)),
+                true)
+        FROM (SELECT b::bigint AS budget_id, sum((a ->> 'amount_pico')::bigint) AS amount
+              FROM json_array_elements(attempts) a, json_array_elements_text(a -> 'budgets') b
+              GROUP BY 1) wanted
+        JOIN billing_budget b ON b.id = wanted.budget_id
+        LEFT JOIN billing_budgetwindow w
+          ON w.budget_id = wanted.budget_id AND w.starts <= moment AND w.ends > moment)
+    THEN
+        PERFORM billing_book_holds(owner, attempts, moment);
+        RETURN array_fill(0::bigint, ARRAY[json_array_length(attempts)]);
+    END IF;
+
+    -- Near a limit: one by one in order of arrival, so that whoever fits is served.
+    results := '{}';
+    FOR attempt IN SELECT value FROM json_array_elements(attempts) LOOP
+        SELECT coalesce(min(CASE WHEN w.id IS NULL THEN -b.id END),
+                        min(CASE WHEN b.hard AND w.posted_pico + w.pending_pico
+                                   + (attempt.value ->> 'amount_pico')::bigint > w.limit_pico
+                            THEN b.id END),
+                        0)
+          INTO verdict
+          FROM billing_budget b
+          LEFT JOIN billing_budgetwindow w
+            ON w.budget_id = b.id AND w.starts <= moment AND w.ends > moment
+          WHERE b.id IN (SELECT json_array_elements_text(attempt.value -> 'budgets')::bigint);
+        IF verdict = 0 THEN
+            PERFORM billing_book_holds(owner, json_build_array(attempt.value), moment);
+        END IF;
+        results := results || verdict;
+    END LOOP;
+    RETURN results;
+END $$;
+
+-- Books granted holds. Its caller has locked the windows and found room in them.
+CREATE OR REPLACE FUNCTION billing_book_holds(owner bigint, attempts json, moment timestamptz)
+RETURNS void
+LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+BEGIN
+    WITH booked AS (
+        INSERT INTO billing_hold (id, request_id, tenant_id, project_id, api_key_id, upstream,
+                                  model, amount_pico, estimate_pico, instance_id, created, windows)
+        SELECT a.id, a.request_id, a.tenant_id, a.project_id, a.api_key_id, a.upstream,
+               a.model, a.amount_pico, a.estimate_pico, owner, moment,
+               ARRAY(SELECT w.id FROM json_array_elements_text(a.budgets) b
+                     JOIN billing_budgetwindow w ON w.budget_id = b::bigint
+                      AND w.starts <= moment AND w.ends > moment
+                     ORDER BY w.id)
+        FROM json_to_recordset(attempts) AS a(
+            id uuid, request_id uuid, tenant_id bigint, project_id bigint, api_key_id bigint,
+            upstream text, model text, amount_pico bigint, estimate_pico bigint, budgets json)
+        RETURNING windows, amount_pico)
+    UPDATE billing_budgetwindow w SET pending_pico = w.pending_pico + held.amount
+    FROM (SELECT unnest(windows) AS window_id, sum(amount_pico) AS amount
+          FROM booked GROUP BY 1) held
+    WHERE w.id = held.window_id;
+END $$;
+
+-- Turns holds into ledger lines: deletes the hold, writes the entry, moves the windows' money from
+-- pending to posted. Each element of `lines`: {id, kind, amount_pico, price_state, price_ids,
+-- input_tokens … output_audio_tokens, usage_source, status, error, streamed,
+-- upstream_request_id, first_byte_ms, duration_ms}.
+-- Returns the ids that were settled now. One that is missing was settled before, or its hold was
+-- swept: settling twice finds nothing, so nothing is ever charged twice.
+CREATE OR REPLACE FUNCTION billing_settle(lines json) RETURNS uuid[]
+LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+DECLARE
+    settled uuid[];
+BEGIN
+    PERFORM FROM billing_budgetwindow w
+      WHERE w.id IN (SELECT unnest(h.windows) FROM billing_hold h
+                     WHERE h.id IN (SELECT (l ->> 'id')::uuid FROM json_array_elements(lines) l))
+      ORDER BY w.id FOR NO KEY UPDATE;
+
+    WITH line AS (
+        SELECT * FROM json_to_recordset(lines) AS l(
+            id uuid, kind text, amount_pico bigint, price_state text, price_ids json,
+            input_tokens bigint, cached_input_tokens bigint, cache_write_tokens bigint,
+            input_audio_tokens bigint, output_tokens bigint, reasoning_tokens bigint,
+            output_audio_tokens bigint, usage_source text, status smallint, error text,
+            streamed boolean, upstream_request_id text, first_byte_ms int, duration_ms int)
+    ), hold AS (
+        DELETE FROM billing_hold h USING line WHERE h.id = line.id
+        RETURNING h.*
+    ), entry AS (
+        INSERT INTO billing_entry (
+            id, created, posted, kind, request_id, tenant_id, project_id, api_key_id, upstream,
+            model, windows, amount_pico, price_state, price_ids, held_pico, input_tokens,
+            cached_input_tokens, cache_write_tokens, input_audio_tokens, output_tokens,
+            reasoning_tokens, output_audio_tokens, usage_source, status, error, streamed,
+            upstream_request_id, first_byte_ms, duration_ms)
+        SELECT
+            h.id, h.created, clock_timestamp(), l.kind, h.request_id, h.tenant_id, h.project_id,
+            h.api_key_id, h.upstream, h.model, h.windows, l.amount_pico, l.price_state,
+            ARRAY(SELECT json_array_elements_text(l.price_ids)::bigint), h.amount_pico,
+            l.input_tokens, l.cached_input_tokens, l.cache_write_tokens, l.input_audio_tokens,
+            l.output_tokens, l.reasoning_tokens, l.output_audio_tokens, l.usage_source, l.status,
+            l.error, l.streamed, l.upstream_request_id, l.first_byte_ms, l.duration_ms
+        FROM hold h JOIN line l ON l.id = h.id
+        RETURNING id, windows, held_pico, amount_pico
+    ), moved AS (
+        UPDATE billing_budgetwindow w
+        SET pending_pico = w.pending_pico - m.held, posted_pico = w.posted_pico + m.amount
+        FROM (SELECT unnest(windows) AS window_id, sum(held_pico) AS held,
+                     coalesce(sum(amount_pico), 0) AS amount
+              FROM entry GROUP BY 1) m
+        WHERE w.id = m.window_id
+    )
+    SELECT array_agg(id) INTO settled FROM entry;
+    RETURN coalesce(settled, '{}');
+END $$;
+
+-- Brings the net of an attempt's lines to `amount_pico` each, by a correction line of the
+-- difference. Each element of `bills`: {id (of the original), amount_pico, usage_source, price_ids,
+-- price_state, input_tokens … output_audio_tokens}. Tokens of a correction are the difference too,
+-- so that sums over lines stay right. Idempotent: no line where there is no difference.
+-- Returns the ids of the originals that were corrected.
+CREATE OR REPLACE FUNCTION billing_correct(bills json) RETURNS uuid[]
+LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+DECLARE
+    corrected uuid[];
+BEGIN
+    -- The windows' locks also keep two corrections of one original from running side by side.
+    PERFORM FROM billing_entry e
+      WHERE e.id IN (SELECT (b ->> 'id')::uuid FROM json_array_elements(bills) b)
+      ORDER BY e.id FOR UPDATE;
+    PERFORM FROM billing_budgetwindow w
+      WHERE w.id IN (SELECT unnest(e.windows) FROM billing_entry e
+                     WHERE e.id IN (SELECT (b ->> 'id')::uuid FROM json_array_elements(bills) b))
+      ORDER BY w.id FOR NO KEY UPDATE;
+
+    WITH bill AS (
+        SELECT * FROM json_to_recordset(bills) AS b(
+            id uuid, amount_pico bigint, price_state text, price_ids json,
+            input_tokens bigint, cached_input_tokens bigint, cache_write_tokens bigint,
+            input_audio_tokens bigint, output_tokens bigint, reasoning_tokens bigint,
+            output_audio_tokens bigint, usage_source text)
+    ), known AS (
+        SELECT coalesce(e.corrects, e.id) AS id, sum(e.amount_pico) AS amount_pico,
+               sum(e.input_tokens) AS input_tokens,
+               sum(e.cached_input_tokens) AS cached_input_tokens,
+               sum(e.cache_write_tokens) AS cache_write_tokens,
+               sum(e.input_audio_tokens) AS input_audio_tokens,
+               sum(e.output_tokens) AS output_tokens,
+               sum(e.reasoning_tokens) AS reasoning_tokens,
+               sum(e.output_audio_tokens) AS output_audio_tokens
+        FROM bill JOIN billing_entry e ON e.id = bill.id OR e.corrects = bill.id
+        GROUP BY 1
+    ), entry AS (
+        INSERT INTO billing_entry (
+            id, created, posted, kind, corrects, request_id, tenant_id, project_id, api_key_id,
+            upstream, model, windows, amount_pico, price_state, price_ids, held_pico, input_tokens,
+            cached_input_tokens, cache_write_tokens, input_audio_tokens, output_tokens,
+            reasoning_tokens, output_audio_tokens, usage_source, status, error, streamed,
+            upstream_request_id, first_byte_ms, duration_ms)
+        SELECT
+            gen_random_uuid(), o.created, clock_timestamp(), 'correction', o.id, o.request_id,
+            o.tenant_id, o.project_id, o.api_key_id, o.upstream, o.model, o.windows,
+            b.amount_pico - coalesce(k.amount_pico, 0), b.price_state,
+            ARRAY(SELECT json_array_elements_text(b.price_ids)::bigint), 0,
+            b.input_tokens - k.input_tokens,
+            b.cached_input_tokens - k.cached_input_tokens,
+            b.cache_write_tokens - k.cache_write_tokens,
+            b.input_audio_tokens - k.input_audio_tokens,
+            b.output_tokens - k.output_tokens,
+            b.reasoning_tokens - k.reasoning_tokens,
+            b.output_audio_tokens - k.output_audio_tokens,
+            b.usage_source, o.status, o.error, o.streamed, o.upstream_request_id,
+            o.first_byte_ms, o.duration_ms
+        FROM bill b JOIN known k ON k.id = b.id JOIN billing_entry o ON o.id = b.id
+        WHERE b.amount_pico IS DISTINCT FROM k.amount_pico
+           OR b.input_tokens <> k.input_tokens OR b.output_tokens <> k.output_tokens
+        RETURNING corrects, windows, amount_pico
+    ), moved AS (
+        UPDATE billing_budgetwindow w SET posted_pico = w.posted_pico + m.amount
+        FROM (SELECT unnest(windows) AS window_id, sum(amount_pico) AS amount
+              FROM entry GROUP BY 1) m
+        WHERE w.id = m.window_id
+    )
+    SELECT array_agg(corrects) INTO corrected FROM entry;
+    RETURN coalesce(corrected, '{}');
+END $$;
+
+-- Resolves the holds of fenced instances as orphan lines. `policy`: estimate (its input, as if
+-- nothing came out), hold_max (all that was held) or zero. Returns how many it resolved.
+CREATE OR REPLACE FUNCTION billing_sweep(policy text, most int) RETURNS int
+LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan SET jit = off
+AS $$
+DECLARE
+    lines json;
+BEGIN
+    SELECT json_agg(json_build_object(
+        'id', h.id, 'kind', 'orphan', 'price_state', 'estimated', 'price_ids', json_build_array(),
+        'amount_pico', CASE policy WHEN 'hold_max' THEN h.amount_pico
+                                   WHEN 'zero' THEN 0 ELSE h.estimate_pico END,
+        'input_tokens', 0, 'cached_input_tokens', 0, 'cache_write_tokens', 0,
+        'input_audio_tokens', 0, 'output_tokens', 0, 'reasoning_tokens', 0,
+        'output_audio_tokens', 0, 'usage_source', 'none', 'status', 0,
+        'error', 'gateway_died', 'streamed', false, 'upstream_request_id', '',
+        'first_byte_ms', NULL, 'duration_ms', 0))
+      INTO lines
+      FROM (SELECT * FROM billing_hold
+            WHERE instance_id IN (SELECT id FROM billing_gatewayinstance WHERE fenced IS NOT NULL)
+            LIMIT most) h;
+    IF lines IS NULL THEN
+        RETURN 0;
+    END IF;
+    RETURN coalesce(array_length(billing_settle(lines), 1), 0);
+END $$;

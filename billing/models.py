@@ -1,0 +1,294 @@
+"""Money: prices, budgets, holds and the ledger.
+
+A call's money goes through two rows. A **hold** reserves the most the call can cost, before the
+provider is called. Settling deletes the hold and writes the **entry**, the ledger line, in one
+statement (`holds.sql`). Entries are never changed or deleted; a repair is another entry.
+"""
+
+from typing import Any, ClassVar, NoReturn
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from billing.periods import Period
+from runestone.lib import usage
+from runestone.lib.fields import PicoField, PicoSumField
+from runestone.lib.ids import uuid7
+from runestone.lib.usage import Component
+from tenants.models import ApiKey, Project, Tenant
+
+TOKENS_PER_PRICE = 1_000_000
+
+
+class Price(models.Model):
+    """What one component of one upstream's model costs, from a moment on.
+
+    Keyed by names, not by rows of the catalogue: it must outlive them. Rows are never edited once
+    used: a change closes this row and opens the next. The database refuses overlaps.
+    """
+
+    upstream = models.CharField(max_length=63, help_text="The upstream's slug.")
+    model = models.CharField(max_length=200, help_text="The model's canonical name.")
+    component = models.CharField(
+        max_length=16, choices=[(component.value, component.value) for component in Component]
+    )
+    usd = models.DecimalField(
+        max_digits=24,
+        decimal_places=12,
+        validators=[MinValueValidator(0)],
+        help_text="US dollars per so many units.",
+    )
+    per = models.PositiveIntegerField(
+        default=TOKENS_PER_PRICE,
+        validators=[MinValueValidator(1)],
+        help_text="Units: 1,000,000 for tokens, 1 for requests.",
+    )
+    context_from = models.PositiveIntegerField(
+        default=0, help_text="Applies to calls with at least so many input tokens (a price tier)."
+    )
+    valid_from = models.DateTimeField(default=timezone.now)
+    valid_to = models.DateTimeField(null=True, blank=True, help_text="Exclusive. Empty: open.")
+    source = models.CharField(max_length=200, blank=True, help_text="Where the price was read.")
+
+    class Meta:
+        ordering: ClassVar = ["upstream", "model", "component", "context_from", "-valid_from"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(usd__gte=0), name="price_not_negative"),
+            models.CheckConstraint(condition=Q(per__gte=1), name="price_per_at_least_1"),
+            models.CheckConstraint(
+                condition=Q(valid_to__isnull=True) | Q(valid_to__gt=F("valid_from")),
+                name="price_ends_after_it_begins",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        unit = "1M" if self.per == TOKENS_PER_PRICE else f"{self.per:,}"
+        return f"{self.upstream}/{self.model} {self.component}: ${self.usd.normalize():f} per {unit}"
+
+    def clean(self) -> None:
+        rivals = Price.objects.filter(
+            upstream=self.upstream,
+            model=self.model,
+            component=self.component,
+            context_from=self.context_from,
+        ).exclude(pk=self.pk)
+        rivals = rivals.filter(Q(valid_to__isnull=True) | Q(valid_to__gt=self.valid_from))
+        if self.valid_to is not None:
+            rivals = rivals.filter(valid_from__lt=self.valid_to)
+        if rivals.exists():
+            raise ValidationError("Another price of this component is valid in this period.")
+
+
+class Budget(models.Model):
+    """A limit on spending per period: of a tenant, or of one project or key within it."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="budgets")
+    project = models.ForeignKey(
+        Project, on_delete=models.PROTECT, related_name="budgets", null=True, blank=True
+    )
+    api_key = models.ForeignKey(
+        ApiKey, on_delete=models.PROTECT, related_name="budgets", null=True, blank=True
+    )
+    period = models.CharField(max_length=8, choices=Period, default=Period.MONTH)
+    limit_pico = PicoSumField(validators=[MinValueValidator(0)])
+    hard = models.BooleanField(
+        default=True, help_text="Refuse calls that could pass the limit; else only watch it."
+    )
+    active = models.BooleanField(default=True)
+    created = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["tenant", "id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(limit_pico__gte=0), name="budget_not_negative"),
+            models.CheckConstraint(
+                condition=Q(project__isnull=True) | Q(api_key__isnull=True),
+                name="budget_has_one_scope",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        scope = self.api_key or self.project or self.tenant
+        return f"{scope}, {self.get_period_display().lower()}"
+
+    def clean(self) -> None:
+        for field in ("project", "api_key"):
+            scope = getattr(self, field)
+            if scope is not None and scope.tenant_id != self.tenant_id:
+                raise ValidationError({field: "It belongs to another tenant."})
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Saves, and lets the window that is open now have the new limit."""
+        super().save(*args, **kwargs)
+        now = timezone.now()
+        self.windows.filter(starts__lte=now, ends__gt=now).update(limit_pico=self.limit_pico)
+
+
+class BudgetWindow(models.Model):
+    """One period of a budget: what is posted (settled) and pending (held) in it."""
+
+    budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="windows")
+    starts = models.DateTimeField()
+    ends = models.DateTimeField(help_text="Exclusive.")
+    limit_pico = PicoSumField()
+    posted_pico = PicoSumField(default=0)
+    pending_pico = PicoSumField(default=0)
+
+    class Meta:
+        ordering: ClassVar = ["-starts"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["budget", "starts"], name="budget_window_once"),
+            models.CheckConstraint(condition=Q(ends__gt=F("starts")), name="window_has_length"),
+            # No check of posted + pending against the limit: an operator may lower a limit below
+            # what is spent, and settling must still work. The condition stands in holds.sql.
+            models.CheckConstraint(condition=Q(pending_pico__gte=0), name="pending_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.budget} from {self.starts:%Y-%m-%d}"
+
+    @property
+    def remaining_pico(self) -> int:
+        return self.limit_pico - self.posted_pico - self.pending_pico
+
+
+class GatewayInstance(models.Model):
+    """One run of one gateway process: the owner of holds. When it dies, its holds are swept."""
+
+    host = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField()
+    started = models.DateTimeField(default=timezone.now)
+    heartbeat = models.DateTimeField(default=timezone.now)
+    fenced = models.DateTimeField(
+        null=True, blank=True, help_text="Declared dead; its holds are resolved by the sweeper."
+    )
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"
+
+
+class Hold(models.Model):
+    """Money set aside for one attempt at a provider. Rows come and go by `holds.sql` only."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    request_id = models.UUIDField(help_text="Groups the attempts of one call.")
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, db_index=False)
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, null=True, db_index=False)
+    api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, db_index=False)
+    upstream = models.CharField(max_length=63)
+    model = models.CharField(max_length=200)
+    windows = ArrayField(models.BigIntegerField(), default=list)
+    amount_pico = PicoField(help_text="The most this attempt can cost.")
+    estimate_pico = PicoField(help_text="What it costs if it dies unseen: its input.")
+    instance = models.ForeignKey(GatewayInstance, on_delete=models.PROTECT)
+    created = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["created"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(amount_pico__gte=0), name="hold_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class EntryQuerySet(models.QuerySet["Entry"]):
+    def update(self, **kwargs: Any) -> NoReturn:
+        raise TypeError("Ledger entries are never changed: post a correction.")
+
+    def delete(self) -> NoReturn:
+        raise TypeError("Ledger entries are never deleted: post a correction.")
+
+
+class Entry(models.Model):
+    """A ledger line. The database refuses to change or delete it.
+
+    `created` is the moment of admission (the hold's), which decides the budget window and the
+    month's partition. The table's primary key is (id, created), as partitioning demands; ids are
+    unique by themselves, because an entry takes the id of the hold that it deletes.
+    """
+
+    class Kind(models.TextChoices):
+        CHARGE = "charge", "charge"
+        VOID = "void", "void: the provider did not bill"
+        ORPHAN = "orphan", "orphan: its gateway died"
+        CORRECTION = "correction", "correction of another line"
+
+    class PriceState(models.TextChoices):
+        PRICED = "priced"
+        ESTIMATED = "estimated", "estimated: reconciliation may correct it"
+        UNPRICED = "unpriced", "no price known: on the work list"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    created = models.DateTimeField()
+    posted = models.DateTimeField(help_text="When the line was written.")
+    kind = models.CharField(max_length=16, choices=Kind)
+    corrects = models.UUIDField(null=True, help_text="The original line, for a correction.")
+    request_id = models.UUIDField()
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, db_constraint=False)
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, db_constraint=False, null=True)
+    api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, db_constraint=False)
+    upstream = models.CharField(max_length=63)
+    model = models.CharField(max_length=200)
+    windows = ArrayField(models.BigIntegerField(), default=list)
+
+    amount_pico = PicoField(null=True, help_text="Empty only while no price is known.")
+    price_state = models.CharField(max_length=16, choices=PriceState)
+    price_ids = ArrayField(models.BigIntegerField(), default=list)
+    held_pico = PicoField(default=0)
+
+    input_tokens = models.BigIntegerField(default=0)
+    cached_input_tokens = models.BigIntegerField(default=0)
+    cache_write_tokens = models.BigIntegerField(default=0)
+    input_audio_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    reasoning_tokens = models.BigIntegerField(default=0)
+    output_audio_tokens = models.BigIntegerField(default=0)
+    usage_source = models.CharField(
+        max_length=16, choices=[(source.value, source.value) for source in usage.UsageSource]
+    )
+
+    status = models.PositiveSmallIntegerField(help_text="The HTTP status the caller got.")
+    error = models.CharField(max_length=64, blank=True, help_text="The error's code, if any.")
+    streamed = models.BooleanField(default=False)
+    upstream_request_id = models.CharField(max_length=200, blank=True)
+    first_byte_ms = models.PositiveIntegerField(null=True)
+    duration_ms = models.PositiveIntegerField(default=0)
+
+    objects = EntryQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created"]
+        verbose_name_plural = "entries"
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def usage(self) -> usage.Usage:
+        return usage.Usage(
+            input_tokens=self.input_tokens,
+            cached_input_tokens=self.cached_input_tokens,
+            cache_write_tokens=self.cache_write_tokens,
+            input_audio_tokens=self.input_audio_tokens,
+            output_tokens=self.output_tokens,
+            reasoning_tokens=self.reasoning_tokens,
+            output_audio_tokens=self.output_audio_tokens,
+            source=usage.UsageSource(self.usage_source),
+        )
+
+    def save(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("Ledger entries are written by settling a hold (holds.sql) only.")
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("Ledger entries are never deleted: post a correction.")
+
+

@@ -1,0 +1,87 @@
+"""The contract of a dialect: translate, without I/O.
+
+A dialect turns a chat call into an upstream's request, and the upstream's answer, stream or error
+into OpenAI's. It opens no connection and keeps no state but what one stream needs; so each dialect
+is tested with recordings alone. `providers/client.py` does the I/O.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from msgspec import Struct
+
+from providers.wire import ChatCall
+from runestone.lib.errors import UpstreamError
+from runestone.lib.usage import Usage
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """One way to serve a call: a route, with what is needed to go it."""
+
+    upstream: str
+    dialect: str
+    base_url: str
+    credential: str | None
+    quirks: dict[str, Any]
+    model: str
+    upstream_model: str
+    priority: int
+    weight: int
+
+
+class UpstreamRequest(NamedTuple):
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Answer(NamedTuple):
+    """A whole answer in OpenAI's shape. `usage` is None when the upstream gave none."""
+
+    body: bytes
+    usage: Usage | None
+
+
+class Relayed(NamedTuple):
+    """What a piece of an upstream's stream became.
+
+    `data` are whole server-sent events, ready to send; `pieces` and `text_bytes` measure the
+    output in them, for the case that the stream ends without usage.
+    """
+
+    data: bytes
+    usage: Usage | None
+    pieces: int
+    text_bytes: int
+
+
+class StreamRelay(Protocol):
+    """Translates one stream, piece by piece."""
+
+    def feed(self, data: bytes) -> Relayed:
+        """Translates what arrived. Raises UpstreamError if it says that the stream failed."""
+        ...
+
+    def finish(self) -> bytes:
+        """What is still owed to the caller at the stream's end. Raises if it was cut off."""
+        ...
+
+
+class Dialect(Protocol):
+    name: ClassVar[str]
+
+    def request(
+        self, call: ChatCall, target: Target, *, output_tokens_max: int | None
+    ) -> UpstreamRequest:
+        """`output_tokens_max` is a cap to impose where the caller set none."""
+        ...
+
+    def answer(self, call: ChatCall, body: bytes) -> Answer:
+        """Raises UpstreamBroken if `body`, of a 200, is not an answer."""
+        ...
+
+    def relay(self, call: ChatCall) -> StreamRelay: ...
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+        """An upstream's refusal, as our caller should see it."""
+        ...

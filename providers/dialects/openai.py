@@ -1,0 +1,219 @@
+"""OpenAI's own wire: nothing to translate, so bytes pass on; only what carries usage is parsed."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from providers.dialects.base import Answer, Relayed, Target, UpstreamRequest
+from providers.wire import ChatCall, Completion, UsageFigures
+from runestone.lib import sse
+from runestone.lib.errors import (
+    GatewayError,
+    Unavailable,
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamTimeout,
+)
+from runestone.lib.usage import Usage
+
+# Fields of Runestone's own that no upstream knows.
+OWN_FIELDS = frozenset(
+    {"provider", "tenant_id", "model_family", "capabilities", "max_cost_per_token", "request_id"}
+)
+
+_completion = msgspec.json.Decoder(Completion)
+_true = msgspec.Raw(b"true")
+
+# An upstream's word on the caller's request, which the caller can act on.
+_CALLERS_FAULT = {400, 409, 413, 415, 422}
+# Headers of a refusal that help the caller to wait.
+_PASSED_ON = ("retry-after", "retry-after-ms")
+_MESSAGE_CHARACTERS_MAX = 2_000
+
+
+class OpenAIDialect:
+    name: ClassVar[str] = "openai"
+
+    def request(
+        self, call: ChatCall, target: Target, *, output_tokens_max: int | None
+    ) -> UpstreamRequest:
+        fields = {name: value for name, value in call.fields.items() if name not in OWN_FIELDS}
+        fields["model"] = _raw(target.upstream_model)
+        if call.request.stream:
+            fields["stream_options"] = _with_usage(fields.get("stream_options"))
+        if output_tokens_max is not None:
+            fields["max_completion_tokens"] = _raw(output_tokens_max)
+        headers = {"content-type": "application/json"}
+        if target.credential:
+            headers["authorization"] = f"Bearer {target.credential}"
+        # Encoding anew, even where nothing changed, leaves one meaning: a body that names `model`
+        # twice could otherwise be held for one model and billed for another.
+        return UpstreamRequest(
+            f"{target.base_url}/chat/completions", headers, msgspec.json.encode(fields)
+        )
+
+    def answer(self, call: ChatCall, body: bytes) -> Answer:
+        try:
+            completion = _completion.decode(body)
+        except (msgspec.DecodeError, RecursionError):
+            raise UpstreamBroken("The provider's answer is not a chat completion.") from None
+        if completion.error:
+            raise _refusal(502, {}, completion.error)
+        if completion.choices is None:
+            raise UpstreamBroken("The provider's answer is not a chat completion.")
+        return Answer(body, read_usage(completion.usage))
+
+    def relay(self, call: ChatCall) -> "OpenAIRelay":
+        return OpenAIRelay(wants_usage_chunk=call.request.wants_usage_chunk)
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+        try:
+            decoded = msgspec.json.decode(body)
+        except (msgspec.DecodeError, RecursionError):
+            decoded = None
+        detail = decoded.get("error") if isinstance(decoded, dict) else None
+        return _refusal(status, headers, detail)
+
+
+class OpenAIRelay:
+    """Passes events on as they are, and notices usage, errors and the end."""
+
+    # A JSON string cannot contain these unescaped, so a match is the field itself.
+    _output = re.compile(
+        rb'"(?:content|arguments|refusal|reasoning|reasoning_content)": ?"((?:[^"\\]|\\.)+)"'
+    )
+
+    def __init__(self, *, wants_usage_chunk: bool) -> None:
+        self._reader = sse.Reader()
+        self._wants_usage_chunk = wants_usage_chunk
+        self._finished = False
+        self._done = False
+
+    def feed(self, data: bytes) -> Relayed:
+        events: list[bytes] = []
+        usage: Usage | None = None
+        pieces = text_bytes = 0
+        for event in self._reader.feed(data):
+            payload = event.data
+            if payload.startswith(sse.DONE):
+                self._done = True
+                continue
+            if not (payload.startswith(b"{") and payload.rstrip().endswith(b"}")):
+                raise UpstreamBroken("The provider sent an event that is not JSON.")
+            if b'"finish_reason":' in payload:
+                self._finished = self._finished or _names_a_reason(payload)
+            if (output := self._output.search(payload)) is not None:
+                pieces += 1
+                text_bytes += len(output[1])
+            if self._says_more_than_output(payload):
+                chunk = self._decoded(payload)
+                if chunk.usage is not None:
+                    usage = read_usage(chunk.usage)
+                    if not chunk.choices and not self._wants_usage_chunk:
+                        continue
+            if not self._wants_usage_chunk:
+                # We asked for usage; the caller did not, and gets what it would have got.
+                payload = payload.replace(b',"usage":null', b"")
+            events.append(sse.encode(payload))
+        return Relayed(b"".join(events), usage, pieces, text_bytes)
+
+    def finish(self) -> bytes:
+        if not (self._done or self._finished) or not self._reader.is_between_events:
+            raise UpstreamBroken("The provider's stream was cut off before its end.")
+        return sse.encode(sse.DONE)
+
+    def _says_more_than_output(self, payload: bytes) -> bool:
+        carries_usage = b'"usage":' in payload and b'"usage":null' not in payload
+        return carries_usage or b'"error":' in payload
+
+    def _decoded(self, payload: bytes) -> Completion:
+        try:
+            chunk = _completion.decode(payload)
+        except (msgspec.DecodeError, RecursionError):
+            raise UpstreamBroken("The provider sent an event that is not JSON.") from None
+        if chunk.error:
+            raise _refusal(502, {}, chunk.error)
+        return chunk
+
+
+def read_usage(figures: UsageFigures | None) -> Usage | None:
+    """The provider's figures as `Usage`; None if it gave none, or none that can be true."""
+    if figures is None or figures.prompt_tokens is None:
+        return None
+    prompt = figures.prompt_tokens_details
+    completion = figures.completion_tokens_details
+    quantities = {
+        "input_tokens": figures.prompt_tokens,
+        "output_tokens": figures.completion_tokens or 0,
+        "cached_input_tokens": (prompt and prompt.cached_tokens) or 0,
+        "cache_write_tokens": (prompt and prompt.cache_write_tokens) or 0,
+        "input_audio_tokens": (prompt and prompt.audio_tokens) or 0,
+        "reasoning_tokens": (completion and completion.reasoning_tokens) or 0,
+        "output_audio_tokens": (completion and completion.audio_tokens) or 0,
+    }
+    if any(quantity < 0 for quantity in quantities.values()):
+        return None
+    try:
+        return Usage(**quantities)
+    except ValueError:
+        return None
+
+
+def _raw(value: Any) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
+def _with_usage(stream_options: msgspec.Raw | None) -> msgspec.Raw:
+    asked = msgspec.json.decode(stream_options or b"null", type=dict[str, msgspec.Raw] | None)
+    return _raw({**(asked or {}), "include_usage": _true})
+
+
+def _names_a_reason(payload: bytes) -> bool:
+    return b'"finish_reason":null' not in payload and b'"finish_reason": null' not in payload
+
+
+def _refusal(status: int, headers: Mapping[str, str], detail: Any) -> UpstreamError:
+    """An upstream's error in the caller's eyes.
+
+    What the caller did wrong keeps its status and words. What is between us and the upstream (its
+    credential, its quota, a route to a model that it does not have) is ours, and is a 502 or 503.
+    """
+    detail = detail if isinstance(detail, dict) else {"message": detail}
+    said = str(detail.get("message") or "").strip()[:_MESSAGE_CHARACTERS_MAX]
+    code = detail.get("code")
+    code = code if isinstance(code, str) else None
+    if status in _CALLERS_FAULT:
+        return UpstreamRefused(
+            said or "The provider refused the request.",
+            status=status,
+            type=str(detail.get("type") or "invalid_request_error"),
+            param=detail["param"] if isinstance(detail.get("param"), str) else None,
+            code=code,
+        )
+    if status == 429 and code != "insufficient_quota":
+        return UpstreamRefused(
+            said or "The provider's rate limit is reached.",
+            status=429,
+            type=str(detail.get("type") or "requests"),
+            code=code or "rate_limit_exceeded",
+            headers={name: headers[name] for name in _PASSED_ON if name in headers},
+        )
+    if status in (408, 504):
+        return UpstreamTimeout("The provider took too long to answer.")
+    if status in (429, 503, 529):
+        return UpstreamRefused(
+            "The provider cannot serve this call right now.",
+            status=503,
+            type=Unavailable.type,
+            code="upstream_unavailable",
+            headers=Unavailable.headers,
+        )
+    return UpstreamRefused(
+        f"The provider failed (HTTP {status}).",
+        status=502,
+        type=GatewayError.type,
+        code="upstream_refused",
+    )

@@ -1,0 +1,19 @@
+"""The Celery application, and when its periodic work is done."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "runestone.settings")
+
+app = Celery("runestone")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+app.conf.beat_schedule = {
+    # Holds of gateways that died become ledger lines within seconds.
+    "sweep": {"task": "billing.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "partitions": {"task": "billing.tasks.make_partitions", "schedule": 24 * 60 * 60.0},
+    # Proof that beat, broker and a worker work together; /health/ready reads it.
+    "heartbeat": {"task": "api.tasks.heartbeat", "schedule": 5.0, "options": {"expires": 5}},
+}

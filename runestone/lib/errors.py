@@ -1,0 +1,172 @@
+"""What can go wrong, and the face each error shows to a caller.
+
+    GatewayError                    status, type, code, param, headers; rendered in OpenAI's shape
+    ├── BadRequest                  400  the caller's request is wrong; `param` names where
+    │   └── BodyTooLarge            413
+    ├── Unauthenticated             401  no key, or a key we do not know
+    ├── Forbidden                   403  the key is known and may not do this
+    ├── NotFound                    404  an unknown model or URL
+    ├── MethodNotAllowed            405
+    ├── UnsupportedMediaType        415
+    ├── BudgetExhausted             429  insufficient_quota; a retry is useless until the window ends
+    ├── ModelNotPriced              402  a hard budget cannot be held against an unknown price
+    ├── InternalError               500  our own fault; the log has the story
+    ├── Unavailable                 503  we cannot take the call right now
+    └── UpstreamError               the provider's fault, seen from the caller's side
+        ├── UpstreamUnreachable     503  no connection
+        ├── UpstreamTimeout         504  connected, but too slow
+        ├── UpstreamBroken          502  an answer we cannot use, or one that was cut off
+        └── UpstreamRefused         the provider's own error, its status kept where that helps
+
+Shapes and statuses are those of OpenAI's API, so that its SDKs raise their own exceptions.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+# Tells the official SDKs not to retry what cannot succeed (openai-python and -node obey it).
+NO_RETRY: Mapping[str, str] = {"x-should-retry": "false"}
+
+
+class GatewayError(Exception):
+    """An error that is answered to the caller as `{"error": {message, type, param, code}}`."""
+
+    status = 500
+    type = "server_error"
+    code: str | None = None
+    headers: Mapping[str, str] = {}
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        if code is not None:
+            self.code = code
+        if headers is not None:
+            self.headers = headers
+
+    def body(self) -> dict[str, Any]:
+        error = {
+            "message": self.message,
+            "type": self.type,
+            "param": self.param,
+            "code": self.code,
+        }
+        return {"error": error}
+
+
+class BadRequest(GatewayError):
+    status = 400
+    type = "invalid_request_error"
+
+
+class BodyTooLarge(BadRequest):
+    status = 413
+    code = "request_too_large"
+
+
+class Unauthenticated(GatewayError):
+    status = 401
+    type = "invalid_request_error"
+    code = "invalid_api_key"
+
+
+class Forbidden(GatewayError):
+    status = 403
+    type = "invalid_request_error"
+    code = "insufficient_permissions"
+
+
+class NotFound(GatewayError):
+    status = 404
+    type = "invalid_request_error"
+
+
+class MethodNotAllowed(GatewayError):
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_supported"
+
+
+class UnsupportedMediaType(GatewayError):
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_media_type"
+
+
+class BudgetExhausted(GatewayError):
+    status = 429
+    type = "insufficient_quota"
+    code = "insufficient_quota"
+    headers = NO_RETRY
+
+
+class ModelNotPriced(GatewayError):
+    status = 402
+    type = "invalid_request_error"
+    code = "model_not_priced"
+    headers = NO_RETRY
+
+
+class InternalError(GatewayError):
+    status = 500
+
+
+class Unavailable(GatewayError):
+    status = 503
+    type = "service_unavailable"
+    headers: Mapping[str, str] = {"retry-after": "1"}
+
+
+class UpstreamError(GatewayError):
+    status = 502
+    type = "upstream_error"
+
+    # Whether the provider may have begun to work on the call, and so may bill for it.
+    billable = True
+
+
+class UpstreamUnreachable(UpstreamError):
+    status = 503
+    code = "upstream_unreachable"
+    headers: Mapping[str, str] = {"retry-after": "1"}
+    billable = False
+
+
+class UpstreamTimeout(UpstreamError):
+    status = 504
+    code = "upstream_timeout"
+
+
+class UpstreamBroken(UpstreamError):
+    status = 502
+    code = "upstream_broken"
+
+
+class UpstreamRefused(UpstreamError):
+    """The provider said no, in its own words; its `status` is kept where it is the caller's."""
+
+    code = "upstream_refused"
+    billable = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        type: str,  # noqa: A002 -- the wire's own name for it
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, param=param, headers=headers)
+        self.status = status
+        self.type = type
+        self.code = code

@@ -1,0 +1,72 @@
+"""What a call used, in the units providers bill: integers, and how each number was got."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+import msgspec
+
+
+class UsageSource(StrEnum):
+    """How the quantities were got; it stands on the ledger line."""
+
+    REPORTED = "reported"  # the provider's own figures
+    COUNTED = "counted"  # the provider gave none: counted from what passed through us
+    NONE = "none"  # nothing was produced, so nothing was used
+
+
+class Component(StrEnum):
+    """The kinds of quantity that can carry a price of their own."""
+
+    INPUT = "input"
+    CACHED_INPUT = "cached_input"
+    CACHE_WRITE = "cache_write"
+    OUTPUT = "output"
+    REASONING = "reasoning"
+    INPUT_AUDIO = "input_audio"
+    OUTPUT_AUDIO = "output_audio"
+    REQUEST = "request"
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of one attempt, totals as OpenAI and OpenTelemetry count them.
+
+    `input_tokens` includes cached, cache-write and audio tokens; `output_tokens` includes
+    reasoning and audio tokens. `components()` splits the totals into disjoint priced quantities,
+    so that no token is ever charged twice.
+    """
+
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    input_audio_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    output_audio_tokens: int = 0
+    source: UsageSource = UsageSource.REPORTED
+
+    def __post_init__(self) -> None:
+        parts_in = self.cached_input_tokens + self.cache_write_tokens + self.input_audio_tokens
+        parts_out = self.reasoning_tokens + self.output_audio_tokens
+        if parts_in > self.input_tokens or parts_out > self.output_tokens:
+            raise ValueError(f"the parts of {self!r} exceed their total")
+
+    def components(self) -> Iterator[tuple[Component, int]]:
+        """Each priced component with its quantity, zero quantities left out."""
+        special_input = (
+            self.cached_input_tokens + self.cache_write_tokens + self.input_audio_tokens
+        )
+        special_output = self.reasoning_tokens + self.output_audio_tokens
+        for component, quantity in (
+            (Component.INPUT, self.input_tokens - special_input),
+            (Component.CACHED_INPUT, self.cached_input_tokens),
+            (Component.CACHE_WRITE, self.cache_write_tokens),
+            (Component.INPUT_AUDIO, self.input_audio_tokens),
+            (Component.OUTPUT, self.output_tokens - special_output),
+            (Component.REASONING, self.reasoning_tokens),
+            (Component.OUTPUT_AUDIO, self.output_audio_tokens),
+        ):
+            if quantity:
+                yield component, quantity
+
+
+NOTHING_USED = Usage(source=UsageSource.NONE)

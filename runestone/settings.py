@@ -1,0 +1,198 @@
+"""Every setting, read from the environment in one place; a wrong one fails loudly at start.
+
+`NAME_FILE` may name a file that holds the value of `NAME` (Docker and Kubernetes secrets).
+Nothing set at all means the embedded default: the servers of `make run`.
+"""
+
+import os
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from runestone import __version__
+from runestone.local import paths, secrets
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def _read_secret_files() -> None:
+    for name, value in list(os.environ.items()):
+        if name.endswith("_FILE") and name.removesuffix("_FILE") in _FILE_SETTINGS:
+            os.environ.setdefault(name.removesuffix("_FILE"), Path(value).read_text().strip())
+
+
+_FILE_SETTINGS = {
+    "SECRET_KEY",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "OPENAI_API_KEY",
+    "RUNESTONE_KEY_PEPPER",
+    "RUNESTONE_CREDENTIAL_KEY",
+}
+_read_secret_files()
+if "DATABASE_URL" not in os.environ:
+    # The embedded default makes and keeps its own; whoever brings a database brings secrets too.
+    secrets.fill(os.environ)
+
+env = environ.Env()
+
+VERSION = __version__
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+ENVIRONMENT = env.str("RUNESTONE_ENVIRONMENT", default="local")
+
+# --- What Runestone is set to do -----------------------------------------------------------------
+
+# Keyed hash of API keys. Changing it makes every key unknown.
+RUNESTONE_KEY_PEPPER = env.str("RUNESTONE_KEY_PEPPER")
+# Seals provider credentials. A comma-separated list while keys rotate: the first seals, all open.
+RUNESTONE_CREDENTIAL_KEYS = env.list("RUNESTONE_CREDENTIAL_KEY")
+# What a call is charged whose gateway died in the middle: its input, all that was held, or zero.
+RUNESTONE_ORPHAN_POLICY = env.str("RUNESTONE_ORPHAN_POLICY", default="estimate")
+if RUNESTONE_ORPHAN_POLICY not in ("estimate", "hold_max", "zero"):
+    raise ImproperlyConfigured("RUNESTONE_ORPHAN_POLICY is estimate, hold_max or zero")
+# A gateway is dead when its heartbeat is older than this and its database session is gone.
+RUNESTONE_INSTANCE_SILENCE_SECONDS_MAX = env.float("RUNESTONE_INSTANCE_SILENCE_SECONDS_MAX", 15.0)
+RUNESTONE_BODY_BYTES_MAX = env.int("RUNESTONE_BODY_BYTES_MAX", default=10 * 1024 * 1024)
+# Waits for a provider, in seconds: to connect, for the first byte, between bytes, altogether.
+RUNESTONE_CONNECT_SECONDS_MAX = env.float("RUNESTONE_CONNECT_SECONDS_MAX", 5.0)
+RUNESTONE_FIRST_BYTE_SECONDS_MAX = env.float("RUNESTONE_FIRST_BYTE_SECONDS_MAX", 120.0)
+RUNESTONE_IDLE_SECONDS_MAX = env.float("RUNESTONE_IDLE_SECONDS_MAX", 60.0)
+RUNESTONE_TOTAL_SECONDS_MAX = env.float("RUNESTONE_TOTAL_SECONDS_MAX", 600.0)
+
+# --- Django --------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "channels",
+    "tenants",
+    "providers",
+    "billing",
+    "api",
+    "runestone.local",
+]
+
+# The control plane's only: /v1 and /health never pass through these (runestone/asgi.py).
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "runestone.urls"
+ASGI_APPLICATION = "runestone.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {
+    "default": env.db_url_config(env.str("DATABASE_URL", default=paths.database_url()))
+    | {
+        # Under ASGI a kept connection belongs to a thread that may never come back.
+        "CONN_MAX_AGE": 0,
+        # Works behind PgBouncer in transaction mode too.
+        "DISABLE_SERVER_SIDE_CURSORS": True,
+    },
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env.str("REDIS_URL", default=paths.redis_url())
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "runestone",
+        "OPTIONS": {
+            "SOCKET_CONNECT_TIMEOUT": 1,
+            "SOCKET_TIMEOUT": 1,
+            # redis-py 8 would choose by itself, and answers differ in shape.
+            "CONNECTION_POOL_KWARGS": {"protocol": 2},
+        },
+    },
+}
+
+CELERY_BROKER_URL = paths.celery_broker_url(REDIS_URL)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TIMEZONE = "UTC"
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+    )
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+FORMAT_MODULE_PATH = ["runestone.formats"]
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+# Served from the apps' own folders: no collectstatic step between a clone and the admin.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 8 * 60 * 60
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+REST_FRAMEWORK = {
+    # /v1 authenticates in the pipeline; whatever else uses DRF states its own.
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname:7} {name}: {message}", "style": "{"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "uvicorn.access": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,164 @@
+"""Who: tenants, their projects, their people and their API keys."""
+
+from typing import ClassVar, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from tenants import keys
+
+
+def validate_time_zone(name: str) -> None:
+    if name not in available_timezones():
+        raise ValidationError("%(name)s is not an IANA time zone", params={"name": name})
+
+
+class Tenant(models.Model):
+    """An organisation whose money, keys and usage are kept apart from everybody else's."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "active"
+        SUSPENDED = "suspended"
+
+    slug = models.SlugField(max_length=63, unique=True)
+    name = models.CharField(max_length=200)
+    status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
+    time_zone = models.CharField(
+        max_length=64,
+        default="UTC",
+        validators=[validate_time_zone],
+        help_text="IANA name; it decides where this tenant's days, weeks and months begin.",
+    )
+    default_model = models.CharField(
+        max_length=200, blank=True, help_text="Used when a request names no model."
+    )
+    max_output_tokens = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Cap on the answer of a call that sets none itself. Empty: the model's own.",
+    )
+    created = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+
+class Project(models.Model):
+    """A cost centre within a tenant."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="projects")
+    slug = models.SlugField(max_length=63)
+    name = models.CharField(max_length=200)
+    cost_center = models.CharField(max_length=100, blank=True)
+    created = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["tenant", "name"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "slug"], name="project_slug_in_tenant"),
+            # The target of composite foreign keys: a row can only name a project of its tenant.
+            models.UniqueConstraint(fields=["id", "tenant"], name="project_id_and_tenant"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tenant} / {self.name}"
+
+
+class Member(models.Model):
+    """A person who may see or manage a tenant."""
+
+    class Role(models.TextChoices):
+        OWNER = "owner"
+        ADMIN = "admin"
+        DEVELOPER = "developer"
+        FINANCE = "finance"
+        VIEWER = "viewer"
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="members")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships"
+    )
+    role = models.CharField(max_length=16, choices=Role, default=Role.DEVELOPER)
+    created = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["tenant", "user"], name="member_once_per_tenant"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.get_role_display()}, {self.tenant})"
+
+
+class ApiKey(models.Model):
+    """A key to `/v1`. Its text is shown once, when it is made; only a digest is stored."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="api_keys")
+    project = models.ForeignKey(
+        Project, on_delete=models.PROTECT, related_name="api_keys", null=True, blank=True
+    )
+    name = models.CharField(max_length=200)
+    prefix = models.CharField(max_length=keys.PREFIX_LENGTH, unique=True, editable=False)
+    digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["tenant", "name"]
+        verbose_name = "API key"
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~Q(name=""), name="api_key_has_a_name"),
+            models.UniqueConstraint(fields=["id", "tenant"], name="api_key_id_and_tenant"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({keys.SCHEME}{self.prefix}…)"
+
+    def clean(self) -> None:
+        if self.project is not None and self.project.tenant_id != self.tenant_id:
+            raise ValidationError({"project": "This project belongs to another tenant."})
+
+    @classmethod
+    def mint(
+        cls, *, tenant: Tenant, name: str, project: Project | None = None
+    ) -> tuple[Self, str]:
+        """Makes and stores a key; returns it with its text, which cannot be had again."""
+        api_key = cls(tenant=tenant, project=project, name=name)
+        text = api_key.take_new_secret()
+        api_key.full_clean()
+        api_key.save()
+        return api_key, text
+
+    def take_new_secret(self) -> str:
+        """Gives this unsaved key its secret; returns the key's text."""
+        minted = keys.mint(settings.RUNESTONE_KEY_PEPPER)
+        self.prefix, self.digest = minted.prefix, minted.digest
+        return minted.text
+
+    def revoke(self) -> None:
+        """Ends this key for good; every gateway process refuses it within a second."""
+        if self.revoked_at is None:
+            self.revoked_at = timezone.now()
+            self.save(update_fields=["revoked_at"])
+
+    @property
+    def state(self) -> str:
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.expires_at is not None and self.expires_at <= timezone.now():
+            return "expired"
+        return "active"
