@@ -84,14 +84,13 @@ class Postgres:
             return False
         return True
 
-    def create_database(self, name: str = DATABASE_NAME) -> bool:
-        """Whether it had to be made."""
+    def prepare(self) -> None:
+        """Make the database if it is missing."""
         with self._connect() as connection:
-            known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
-            if known.fetchone():
-                return False
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-            return True
+            known = "SELECT 1 FROM pg_database WHERE datname = %s"
+            if not connection.execute(known, [DATABASE_NAME]).fetchone():
+                name = sql.Identifier(DATABASE_NAME)
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
 
     def stop(self) -> None:
         if self.process is not None:

@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from runestone.local.account import Account
 
@@ -36,12 +38,13 @@ class Program:
 class Process:
     """A running program, in a session of its own: Ctrl-C reaches the supervisor alone."""
 
-    def __init__(self, program: Program, log: Path) -> None:
+    def __init__(self, program: Program, log: Path, *, keep_output: bool = False) -> None:
         self.program = program
         self.log = log
+        self._output = _unnamed_file() if keep_output else None
         _keep_one_older(log)
-        with log.open("ab") as output:
-            self._popen = _spawn(program, output.fileno(), output.fileno())
+        with log.open("ab") as errors:
+            self._popen = _spawn(program, self._output or errors, errors)
 
     @property
     def pid(self) -> int:
@@ -86,6 +89,13 @@ class Process:
         self.ask_to_stop()
         return self.wait_stopped()
 
+    def output(self) -> str:
+        """What it wrote to its standard output, if that was to be kept out of the log."""
+        if self._output is None:
+            raise RuntimeError(f"the output of {self.program.name} went to {self.log}")
+        self._output.seek(0)
+        return self._output.read().decode()
+
     def last_lines(self, count: int) -> list[str]:
         return tail(self.log, count)
 
@@ -97,7 +107,7 @@ def tail(log: Path, count: int) -> list[str]:
     return text.splitlines()[-count:]
 
 
-def _spawn(program: Program, output: int, errors: int) -> "subprocess.Popen[bytes]":
+def _spawn(program: Program, output: IO[bytes], errors: IO[bytes]) -> "subprocess.Popen[bytes]":
     lent = program.account if program.account and program.account.lent else None
     return subprocess.Popen(
         program.argv,
@@ -115,6 +125,11 @@ def _spawn(program: Program, output: int, errors: int) -> "subprocess.Popen[byte
         # Runs after the change of user, which would clear what it sets.
         preexec_fn=_tied_to(os.getpid(), program.stop_signal),
     )
+
+
+def _unnamed_file() -> IO[bytes]:
+    """Where secrets may be written: on no path, and gone with its last descriptor."""
+    return tempfile.TemporaryFile()
 
 
 def _tied_to(parent: int, death_signal: signal.Signals) -> Callable[[], None]:

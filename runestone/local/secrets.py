@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import MutableMapping
 from pathlib import Path
 
+from runestone.local.errors import UnsafePathError
 from runestone.local.paths import home
 
 FILE_NAME = "secrets.env"
@@ -53,8 +54,14 @@ def _path(directory: Path | None) -> Path:
 
 def _write(path: Path, values: dict[str, str]) -> None:
     """Whole or not at all: credentials encrypted under a key that got lost stay unreadable."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=FILE_NAME)  # mode 0600
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=FILE_NAME)  # mode 0600
+    except OSError as problem:
+        raise UnsafePathError(
+            f"Cannot keep this stack's secrets in {path.parent}: {problem.strerror}."
+            " Set RUNESTONE_DATA_DIR to a directory of your own."
+        ) from problem
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.writelines(f"{key}={value}\n" for key, value in values.items())
         file.flush()

@@ -28,7 +28,7 @@ class ThrowawayServers:
 
     def __init__(self) -> None:
         sweep()
-        self._directory, self._lock = _claim_directory()
+        self._directory, self._lock = claim_directory()
         home = Home(data=self._directory, sockets=self._directory / "s")
         self.postgres = Postgres(home, durable=False)
         self.valkey = Valkey(home, durable=False)
@@ -41,8 +41,7 @@ class ThrowawayServers:
             server.start()
         for server in servers:
             wait_ready(server)
-        if postgres:
-            self.postgres.create_database()
+            server.prepare()
 
     def stop(self) -> None:
         self.valkey.stop()
@@ -88,7 +87,7 @@ def _is_free(directory: Path) -> bool:
     return True
 
 
-def _claim_directory() -> tuple[Path, Lock]:
+def claim_directory() -> tuple[Path, Lock]:
     # Locked first and named afterwards, so that no sweep of another run finds it unlocked.
     unnamed = Path(tempfile.mkdtemp(prefix=".runestone-test-", dir=SOCKETS_ROOT))
     lock = Lock(unnamed / LOCKS[0])

@@ -70,6 +70,9 @@ class Valkey:
             except OSError:
                 return False
 
+    def prepare(self) -> None:
+        """Nothing: its databases are always there."""
+
     def stop(self) -> None:
         if self.process is not None:
             self.process.stop()
