@@ -10,6 +10,7 @@ import os
 import pytest
 
 from runestone.local import secrets
+from runestone.local.postgres import without_pg_variables
 from runestone.local.throwaway import ThrowawayServers
 
 REDIS_WORKERS_URL = "RUNESTONE_TEST_REDIS_URL"
@@ -57,6 +58,8 @@ def _set_urls() -> None:
         return
     _servers = ThrowawayServers()
     if "DATABASE_URL" in _wanted:
+        for name in os.environ.keys() - without_pg_variables(os.environ):
+            del os.environ[name]
         os.environ["DATABASE_URL"] = _servers.database_url
     if "REDIS_URL" in _wanted:
         os.environ["REDIS_URL"] = os.environ[REDIS_WORKERS_URL] = _servers.redis_url

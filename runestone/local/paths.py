@@ -21,6 +21,7 @@ ROOTS_DATA = Path("/var/lib")
 
 PRIVATE = 0o700
 POSTGRES_USER = "postgres"
+POSTGRES_PORT = 5432
 DATABASE_NAME = "runestone"
 VALKEY_SOCKET_NAME = "valkey.sock"
 
@@ -41,8 +42,12 @@ class Home:
         return self.sockets / VALKEY_SOCKET_NAME
 
     def database_url(self, name: str = DATABASE_NAME) -> str:
-        """A URL that libpq takes as it stands, and django-environ turns into OPTIONS["host"]."""
-        return f"postgresql://{POSTGRES_USER}@/{name}?host={quote(str(self.sockets))}"
+        """A URL that libpq takes as it stands, and django-environ turns into OPTIONS.
+
+        It names the port (of the socket's name), or else a user's PGPORT would.
+        """
+        socket = f"host={quote(str(self.sockets))}&port={POSTGRES_PORT}"
+        return f"postgresql://{POSTGRES_USER}@/{name}?{socket}"
 
     def redis_url(self, number: int = 0) -> str:
         return f"unix://{quote(str(self.valkey_socket))}?db={number}"

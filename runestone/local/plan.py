@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from runestone.local import secrets
 from runestone.local.paths import REPO, Home, home
 from runestone.local.ports import Port, port_from, what_is_missing
-from runestone.local.postgres import Postgres
+from runestone.local.postgres import Postgres, without_pg_variables
 from runestone.local.process import Program
 from runestone.local.supervisor import Plan, Server, Step
 from runestone.local.valkey import Valkey
@@ -127,4 +127,5 @@ def _servers(here: Home, given: Mapping[str, str]) -> tuple[tuple[Server, ...], 
     if not given.get("REDIS_URL"):
         servers.append(Valkey(here))
         urls["REDIS_URL"] = here.redis_url()
-    return tuple(servers), dict(given) | urls
+    ours = without_pg_variables(given) if "DATABASE_URL" in urls else dict(given)
+    return tuple(servers), ours | urls

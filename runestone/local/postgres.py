@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from runestone.local.account import Account, server_account
 from runestone.local.binaries import Installation, in_wheel, runnable, version
 from runestone.local.errors import NoServerError, ServerFailedError
 from runestone.local.lock import Lock
-from runestone.local.paths import DATABASE_NAME, POSTGRES_USER, Home
+from runestone.local.paths import DATABASE_NAME, POSTGRES_PORT, POSTGRES_USER, Home
 from runestone.local.process import Process, Program
 
 CONNECTIONS_MAX = 200
@@ -33,6 +34,7 @@ NO_POSTGRES = (
 )
 SETTINGS = {
     "listen_addresses": "",
+    "port": str(POSTGRES_PORT),
     "unix_socket_permissions": "0700",
     "max_connections": str(CONNECTIONS_MAX),
     # A container's /dev/shm holds 64 MB, which parallel queries outgrow.
@@ -103,8 +105,12 @@ class Postgres:
         self._lock = Lock(self.home.data / "postgres.lock")
 
     def _connect(self) -> "psycopg.Connection[tuple[object, ...]]":
-        url = self.home.database_url("postgres")
-        return psycopg.connect(url, connect_timeout=CONNECT_SECONDS_MAX, autocommit=True)
+        return psycopg.connect(
+            self.home.database_url("postgres"),
+            connect_timeout=CONNECT_SECONDS_MAX,
+            autocommit=True,
+            options="",  # not PGOPTIONS
+        )
 
     def _make_cluster(self, found: Installation, account: Account) -> None:
         if self._cluster.exists():
@@ -194,7 +200,12 @@ def _locale(major: int) -> tuple[str, ...]:
     return ("--locale=C.UTF-8",)
 
 
+def without_pg_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """A user's PGOPTIONS and the like are meant for another server than this one."""
+    return {k: v for k, v in environment.items() if not k.startswith("PG")}
+
+
 def _environment() -> dict[str, str]:
-    """A user's PGDATA or a garbage LANG must not change what we start."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "LC_", "LANG"))}
-    return kept | {"LC_ALL": "C"}
+    """A garbage LANG would end initdb."""
+    kept = without_pg_variables(os.environ).items()
+    return {k: v for k, v in kept if not k.startswith(("LC_", "LANG"))} | {"LC_ALL": "C"}

@@ -7,8 +7,7 @@ nothing is ever interrupted between starting a process and knowing of it.
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -88,16 +87,16 @@ class Supervisor:
 
     def run(self) -> int:
         """The exit code of the whole: 0 only if it was up and then asked to stop."""
-        with self._listening_to_signals():
-            try:
-                self._bring_up()
-                self._watch()
-            except _Stopped:
-                return 0 if self.was_up else 128 + (self._signal or 0)
-            except StackError as error:
-                self._console.fail(str(error))
-            finally:
-                self._take_down()
+        self._listen_to_signals()
+        try:
+            self._bring_up()
+            self._watch()
+        except _Stopped:
+            return 0 if self.was_up else 128 + (self._signal or 0)
+        except StackError as error:
+            self._console.fail(str(error))
+        finally:
+            self._take_down()
         return 1
 
     def _bring_up(self) -> None:
@@ -162,7 +161,10 @@ class Supervisor:
             self._require_all_alive(*also)
             if time.monotonic() > deadline:
                 missing = self._plan.what_is_missing() if self._services else ""
-                raise NotReadyError(f"Not ready after {seconds_max:.0f} seconds. {missing}")
+                words = "\n".join(_last_words(process) for process in also)
+                raise NotReadyError(
+                    f"Not ready after {seconds_max:.0f} seconds. {missing or ''}{words}"
+                )
             self._pause(POLL_SECONDS)
 
     def _watch(self) -> None:
@@ -189,12 +191,15 @@ class Supervisor:
 
     def _take_down(self) -> None:
         if self._services or self._servers:
-            self._console.say()
-            with self._console.step("stopping"):
+            self._console.say("\nStopping ...")
+            with self._console.step("stopped"):
                 self._stop_services()
                 for server in reversed(self._servers):
                     server.stop()
         self._lock.release()
+        for number in STOP_SIGNALS:
+            # A last impatient Ctrl-C must not turn a clean stop into a failure.
+            signal.signal(number, signal.SIG_IGN)
 
     def _stop_services(self) -> None:
         for name in self._plan.stopping:
@@ -204,18 +209,11 @@ class Supervisor:
     def _log(self, program: Program) -> Path:
         return self._plan.home.logs / f"{program.name}.log"
 
-    @contextmanager
-    def _listening_to_signals(self) -> Iterator[None]:
-        before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    def _listen_to_signals(self) -> None:
         for number in STOP_SIGNALS:
             # Who starts us with nohup wants us to outlive the terminal.
-            if number != signal.SIGHUP or before[number] is not signal.SIG_IGN:
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._remember_signal)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _remember_signal(self, number: int, frame: FrameType | None) -> None:
         self._signal = number

@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from runestone.local.account import server_account
 from runestone.local.errors import LockedError, ServerFailedError
 from runestone.local.lock import Lock
 from runestone.local.paths import SOCKETS_ROOT, Home
@@ -90,6 +91,7 @@ def _is_free(directory: Path) -> bool:
 def claim_directory() -> tuple[Path, Lock]:
     # Locked first and named afterwards, so that no sweep of another run finds it unlocked.
     unnamed = Path(tempfile.mkdtemp(prefix=".runestone-test-", dir=SOCKETS_ROOT))
+    server_account().can_enter(unnamed)
     lock = Lock(unnamed / LOCKS[0])
     lock.acquire()
     directory = unnamed.with_name(f"{_prefix()}{unnamed.name.rsplit('-', 1)[1]}")
