@@ -26,7 +26,8 @@ THE BILL has a line for each call that did work:
 - an answer is billed when its last token is made, before its last bytes are sent;
 - a stream that breaks off (the client hangs up, `cut`, `midstream_error`) is billed for
   its prompt and the tokens made until then, with finished false;
-- a JSON call whose client hangs up is billed for its prompt alone, finished false;
+- a JSON call whose client hangs up is billed for its prompt alone, finished false (an
+  embedding is not billed then);
 - errors, `hang`, `drop`, `garbage` and `empty` did no work and have no line.
 
 SCENARIOS change how a call is answered. The call's header `x-mock-scenario`, or else the
@@ -79,6 +80,7 @@ failure in the middle:
   cut_json           half of a JSON body, shorter than its content-length, then reset
   half_json          half of a JSON body, but a whole HTTP reply
   midstream_error [3] an error event after so many content chunks, then the end
+  junk [3]           an event that is not JSON after so many content chunks, then go on
   no_done            end the stream in order, but without [DONE]
   json_for_stream    answer JSON to stream: true
 
@@ -86,6 +88,8 @@ the wire:
   comments           a keep-alive comment before every event
   crlf               lines end in CRLF, and the stream is split every 7 bytes
   split [7]          split the stream every so many bytes
+
+Embeddings know the times and the failures before work. JSON knows `cut` as `cut_json`.
 
 when:
   first=N            only the first N calls with exactly this text; later ones are normal

@@ -14,6 +14,7 @@ from types import FrameType
 
 import uvicorn
 
+from runestone.local.mock_provider import scenarios
 from runestone.local.mock_provider.app import App
 from runestone.local.mock_provider.bill import Bill
 from runestone.local.mock_provider.prices import PriceTable
@@ -22,7 +23,7 @@ from runestone.local.mock_provider.provider import Provider
 BACKLOG_MAX = 4_096
 # Longer than any client pools an idle connection: whoever closes first loses a race.
 KEEP_ALIVE_SECONDS = 300
-# A hanging stream must not keep the process alive.
+# A deaf stream must not keep the process alive.
 SHUTDOWN_SECONDS_MAX = 1
 
 
@@ -35,6 +36,12 @@ class Server(uvicorn.Server):
         """Start to serve, then tell the parent, who reads this line."""
         await super().startup(sockets)
         print(self.ready, flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Hang up on whoever still waits: their calls end, and are billed, as if they had."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await super().shutdown(sockets)
 
 
 def main() -> None:
@@ -90,7 +97,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--prices", type=Path, help="JSON {model: {input, cached_input, output}}")
     parser.add_argument("--scenario", default="", help="for calls that name none")
     parser.add_argument("--seed", type=int, default=0, help="of the scenarios with odds")
-    return parser.parse_args()
+    options = parser.parse_args()
+    try:
+        scenarios.parse(options.scenario)
+    except scenarios.UnknownScenarioError as slip:
+        parser.error(str(slip))
+    return options
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class Bill:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def append(self, line: Line, price: Price) -> None:
-        """Price the line, stamp it, write it. The caller sees to it that this is once."""
+        """Price the line, stamp it, write it. Provider.charge sees to it that it is once."""
         line.amount_pico = price.amount_pico(
             line.prompt_tokens, line.cached_tokens, line.completion_tokens
         )

@@ -28,9 +28,9 @@ async def embeddings(exchange: Exchange, provider: Provider) -> None:
     """Read, fail if so asked, else bill and answer."""
     request = requests.embeddings(await exchange.body())
     scenario = provider.scenario(exchange, request.model)
-    await exchange.pause(scenario.slow_headers or scenario.delay)
     if await fail_before_work(exchange, scenario, request.model):
         return
+    await exchange.pause(scenario.slow_headers + scenario.delay)
     inputs = _inputs(request)
     line = _line(exchange, request.model, sum(map(_tokens, inputs)) or 1)
     provider.charge(line)

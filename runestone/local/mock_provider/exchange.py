@@ -6,8 +6,12 @@ import asyncio
 import os
 import socket
 import struct
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from fcntl import ioctl
 from itertools import count
+from termios import TIOCOUTQ
 from time import monotonic
 from typing import Any
 
@@ -167,9 +171,18 @@ class Exchange:
     async def _flushed(self, transport: asyncio.Transport) -> None:
         deadline = monotonic() + FLUSH_SECONDS_MAX
         await asyncio.sleep(0)
-        # A transport has no event for an empty buffer.
-        while transport.get_write_buffer_size() and monotonic() < deadline:  # noqa: ASYNC110
+        # Neither a transport nor a kernel has an event for an empty buffer.
+        while _unsent_bytes(transport) and monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
+
+
+def _unsent_bytes(transport: asyncio.Transport) -> int:
+    """What the client has not acknowledged yet, in our buffer or in the kernel's."""
+    waiting = transport.get_write_buffer_size()
+    with suppress(OSError):  # Only Linux knows; elsewhere a reset may swallow a little.
+        queued = ioctl(transport.get_extra_info("socket").fileno(), TIOCOUTQ, b"\0" * 4)
+        waiting += int.from_bytes(queued, sys.byteorder)
+    return waiting
 
 
 def _linger_zero(transport: asyncio.Transport) -> None:

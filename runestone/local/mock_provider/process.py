@@ -77,7 +77,7 @@ class MockProvider:
         ready, _, _ = select.select([stdout], [], [], START_SECONDS_MAX)
         line = stdout.readline() if ready else ""
         if not line.startswith("mock provider listening on "):
-            self.kill()
+            self.close()
             raise RuntimeError(f"the mock provider did not start, and said {line!r}")
         return line
 
@@ -97,6 +97,11 @@ class MockProvider:
         process.kill()
         process.wait()
         self._out().close()
+
+    def close(self) -> None:
+        """Leave nothing behind: no process, and no bill unless it was the caller's file."""
+        self.kill()
+        shutil.rmtree(self._own, ignore_errors=True)
 
     def _process(self) -> subprocess.Popen[str]:
         if self.process is None:
@@ -118,9 +123,9 @@ class MockProvider:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.process is not None and self.process.poll() is None:
+        if self._process().poll() is None:
             self.stop()
-        shutil.rmtree(self._own, ignore_errors=True)
+        self.close()
 
     # What it knows.
 

@@ -30,7 +30,6 @@ class Provider:
         self._default = scenario
         self._random = Random(seed)  # noqa: S311 - a chaos run must repeat
         self._used: Counter[str] = Counter()
-        scenarios.parse(scenario)  # A slip on the command line stops the start.
 
     def scenario(self, exchange: Exchange, model: str) -> Scenario:
         """The call's scenario: the header's, or the model's, or the process's."""
@@ -57,5 +56,6 @@ class Provider:
         return self._used[text] <= asked.first
 
     def charge(self, line: Line) -> None:
-        """Write a line to the bill."""
-        self.bill.append(line, self.prices.of(line.model))
+        """Write a line to the bill, once: whoever ends a call may say so again."""
+        if not line.at:
+            self.bill.append(line, self.prices.of(line.model))

@@ -70,6 +70,7 @@ class Event(NamedTuple):
     reasoning: int = 0
     wait: float = 0
     last_token: bool = False  # Nothing after this event costs anything.
+    failure: bool = False
 
 
 class Delta(NamedTuple):
@@ -94,6 +95,7 @@ OPEN_CALL = (
     b'"function":{"name":%s,"arguments":""}}]}'
 )
 FRAGMENT = b'{"tool_calls":[{"index":%d,"function":{"arguments":%s}}]}'
+JUNK = b'{"id":"chatcmpl-'
 # OpenAI pads chunks so that their lengths do not tell the words; ours pad for the shape.
 PADDING = b"0123456789abcdef"
 
@@ -141,6 +143,8 @@ class Stream:
                 if self._breaks_at(delta, content):
                     yield from self._broken()
                 yield self._chunk(index, delta, wait)
+                if content == self.scenario.junk and delta.tokens:
+                    yield Event(JUNK)
                 content += delta.tokens - delta.reasoning
                 wait = self.scenario.gap if delta.tokens else 0
 
@@ -153,7 +157,7 @@ class Stream:
 
     def _broken(self) -> Iterator[Event]:
         if self.scenario.cut is None:
-            yield Event(errors.mid_stream(self.scenario))
+            yield Event(errors.mid_stream(self.scenario), failure=True)
         raise BrokenOffError
 
     def _chunk(self, index: int, delta: Delta, wait: float) -> Event:

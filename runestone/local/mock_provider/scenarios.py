@@ -56,6 +56,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cut_json: bool = False
     half_json: bool = False
     midstream_error: Count | None = None
+    junk: Count | None = None
     no_done: bool = False
     json_for_stream: bool = False
 
@@ -80,7 +81,7 @@ BARE: dict[str, Any] = {
     "slow_headers": 1, "delay": 1, "gap": 0.02, "late_usage": 1,
     "chunks": 10, "huge": 1024 * 1024, "tools": 1, "reasoning": 8,
     "cached": 2**31,  # All of the prompt: it is capped there.
-    "error": 500, "garbage": 200, "cut": 3, "midstream_error": 3, "split": 7,
+    "error": 500, "garbage": 200, "cut": 3, "midstream_error": 3, "junk": 3, "split": 7,
 }  # fmt: skip
 PRESETS: dict[str, dict[str, Any]] = {
     "normal": {},
