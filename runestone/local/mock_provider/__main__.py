@@ -28,16 +28,21 @@ SHUTDOWN_SECONDS_MAX = 1
 
 
 class Server(uvicorn.Server):
-    """Says when it is ready."""
+    """Says when it is ready, and does not wait for its clients at the end."""
 
     ready = ""
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+    # `typing.override` came with Python 3.12.
+    async def startup(  # type: ignore[explicit-override]
+        self, sockets: list[socket.socket] | None = None
+    ) -> None:
         """Start to serve, then tell the parent, who reads this line."""
         await super().startup(sockets)
         print(self.ready, flush=True)
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    async def shutdown(  # type: ignore[explicit-override]
+        self, sockets: list[socket.socket] | None = None
+    ) -> None:
         """Hang up on whoever still waits: their calls end, and are billed, as if they had."""
         for connection in list(self.server_state.connections):
             connection.transport.abort()
