@@ -155,8 +155,10 @@ END $$;
 -- difference. Each element of `bills`: {id (of the original), amount_pico, usage_source, price_ids,
 -- price_state, input_tokens … output_audio_tokens}. Tokens of a correction are the difference too,
 -- so that sums over lines stay right. Idempotent: no line where there is no difference.
+-- `only_orphans`: leave alone all but orphan lines that nobody has corrected yet; for a late settle,
+-- whose figures are worth more than a sweep's estimate, and less than a provider's bill.
 -- Returns the ids of the originals that were corrected.
-CREATE OR REPLACE FUNCTION billing_correct(bills json) RETURNS uuid[]
+CREATE OR REPLACE FUNCTION billing_correct(bills json, only_orphans boolean) RETURNS uuid[]
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan SET jit = off
@@ -180,7 +182,8 @@ BEGIN
             input_audio_tokens bigint, output_tokens bigint, reasoning_tokens bigint,
             output_audio_tokens bigint, usage_source text)
     ), known AS (
-        SELECT coalesce(e.corrects, e.id) AS id, sum(e.amount_pico) AS amount_pico,
+        SELECT coalesce(e.corrects, e.id) AS id, count(*) AS lines,
+               sum(e.amount_pico) AS amount_pico,
                sum(e.input_tokens) AS input_tokens,
                sum(e.cached_input_tokens) AS cached_input_tokens,
                sum(e.cache_write_tokens) AS cache_write_tokens,
@@ -212,8 +215,9 @@ BEGIN
             b.usage_source, o.status, o.error, o.streamed, o.upstream_request_id,
             o.first_byte_ms, o.duration_ms
         FROM bill b JOIN known k ON k.id = b.id JOIN billing_entry o ON o.id = b.id
-        WHERE b.amount_pico IS DISTINCT FROM k.amount_pico
-           OR b.input_tokens <> k.input_tokens OR b.output_tokens <> k.output_tokens
+        WHERE (b.amount_pico IS DISTINCT FROM k.amount_pico
+               OR b.input_tokens <> k.input_tokens OR b.output_tokens <> k.output_tokens)
+          AND (NOT only_orphans OR (o.kind = 'orphan' AND k.lines = 1))
         RETURNING corrects, windows, amount_pico
     ), moved AS (
         UPDATE billing_budgetwindow w SET posted_pico = w.posted_pico + m.amount
@@ -225,9 +229,26 @@ BEGIN
     RETURN coalesce(corrected, '{}');
 END $$;
 
--- Resolves the holds of fenced instances as orphan lines. `policy`: estimate (its input, as if
--- nothing came out), hold_max (all that was held) or zero. Returns how many it resolved.
-CREATE OR REPLACE FUNCTION billing_sweep(policy text, most int) RETURNS int
+-- Declares dead every gateway whose heartbeat is older than `silence` and whose session is gone.
+-- Fencing comes first: from then on the instance can take no new holds. Returns how many.
+CREATE OR REPLACE FUNCTION billing_fence(lock_space int, silence interval) RETURNS int
+LANGUAGE sql
+AS $$
+    WITH silent AS MATERIALIZED (
+        SELECT id FROM billing_gatewayinstance
+        WHERE fenced IS NULL AND heartbeat < clock_timestamp() - silence
+    ), dead AS (
+        UPDATE billing_gatewayinstance i SET fenced = clock_timestamp() FROM silent
+        WHERE i.id = silent.id AND pg_try_advisory_xact_lock(lock_space, silent.id::int)
+        RETURNING 1
+    )
+    SELECT count(*)::int FROM dead;
+$$;
+
+-- Resolves as orphan lines the holds of fenced instances, and those older than any call can last.
+-- `policy`: estimate (its input, as if nothing came out), hold_max (all that was held) or zero.
+-- Returns how many it resolved, at most `most`.
+CREATE OR REPLACE FUNCTION billing_sweep(policy text, age_max interval, most int) RETURNS int
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan SET jit = off
@@ -247,6 +268,7 @@ BEGIN
       INTO lines
       FROM (SELECT * FROM billing_hold
             WHERE instance_id IN (SELECT id FROM billing_gatewayinstance WHERE fenced IS NOT NULL)
+               OR created < clock_timestamp() - age_max
             LIMIT most) h;
     IF lines IS NULL THEN
         RETURN 0;

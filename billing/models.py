@@ -67,7 +67,9 @@ class Price(models.Model):
 
     def __str__(self) -> str:
         unit = "1M" if self.per == TOKENS_PER_PRICE else f"{self.per:,}"
-        return f"{self.upstream}/{self.model} {self.component}: ${self.usd.normalize():f} per {unit}"
+        return (
+            f"{self.upstream}/{self.model} {self.component}: ${self.usd.normalize():f} per {unit}"
+        )
 
     def clean(self) -> None:
         rivals = Price.objects.filter(
@@ -115,17 +117,17 @@ class Budget(models.Model):
         scope = self.api_key or self.project or self.tenant
         return f"{scope}, {self.get_period_display().lower()}"
 
-    def clean(self) -> None:
-        for field in ("project", "api_key"):
-            scope = getattr(self, field)
-            if scope is not None and scope.tenant_id != self.tenant_id:
-                raise ValidationError({field: "It belongs to another tenant."})
-
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Saves, and lets the window that is open now have the new limit."""
         super().save(*args, **kwargs)
         now = timezone.now()
         self.windows.filter(starts__lte=now, ends__gt=now).update(limit_pico=self.limit_pico)
+
+    def clean(self) -> None:
+        for field in ("project", "api_key"):
+            scope = getattr(self, field)
+            if scope is not None and scope.tenant_id != self.tenant_id:
+                raise ValidationError({field: "It belongs to another tenant."})
 
 
 class BudgetWindow(models.Model):
@@ -153,7 +155,8 @@ class BudgetWindow(models.Model):
 
     @property
     def remaining_pico(self) -> int:
-        return self.limit_pico - self.posted_pico - self.pending_pico
+        remaining: int = self.limit_pico - self.posted_pico - self.pending_pico
+        return remaining
 
 
 class GatewayInstance(models.Model):
@@ -272,6 +275,12 @@ class Entry(models.Model):
     def __str__(self) -> str:
         return str(self.id)
 
+    def save(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("Ledger entries are written by settling a hold (holds.sql) only.")
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("Ledger entries are never deleted: post a correction.")
+
     @property
     def usage(self) -> usage.Usage:
         return usage.Usage(
@@ -284,11 +293,3 @@ class Entry(models.Model):
             output_audio_tokens=self.output_audio_tokens,
             source=usage.UsageSource(self.usage_source),
         )
-
-    def save(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError("Ledger entries are written by settling a hold (holds.sql) only.")
-
-    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError("Ledger entries are never deleted: post a correction.")
-
-

@@ -133,9 +133,7 @@ class ApiKey(models.Model):
             raise ValidationError({"project": "This project belongs to another tenant."})
 
     @classmethod
-    def mint(
-        cls, *, tenant: Tenant, name: str, project: Project | None = None
-    ) -> tuple[Self, str]:
+    def mint(cls, *, tenant: Tenant, name: str, project: Project | None = None) -> tuple[Self, str]:
         """Makes and stores a key; returns it with its text, which cannot be had again."""
         api_key = cls(tenant=tenant, project=project, name=name)
         text = api_key.take_new_secret()

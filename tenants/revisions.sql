@@ -5,11 +5,12 @@ INSERT INTO config_revision VALUES ('access', 1), ('catalog', 1), ('prices', 1),
 
 CREATE FUNCTION config_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE config_revision SET number = number + 1 WHERE topic = TG_ARGV[0];
+    UPDATE config_revision SET number = number + 1 WHERE topic = ANY(TG_ARGV);
     RETURN NULL;
 END $$;
 
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON tenants_tenant
-    FOR EACH STATEMENT EXECUTE FUNCTION config_changed('access');
+    -- A tenant's time zone decides where the windows of its budgets begin.
+    FOR EACH STATEMENT EXECUTE FUNCTION config_changed('access', 'budgets');
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON tenants_apikey
     FOR EACH STATEMENT EXECUTE FUNCTION config_changed('access');

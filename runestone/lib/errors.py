@@ -8,7 +8,7 @@
     ├── NotFound                    404  an unknown model or URL
     ├── MethodNotAllowed            405
     ├── UnsupportedMediaType        415
-    ├── BudgetExhausted             429  insufficient_quota; a retry is useless until the window ends
+    ├── BudgetExhausted             429  insufficient_quota; a retry is useless for now
     ├── ModelNotPriced              402  a hard budget cannot be held against an unknown price
     ├── InternalError               500  our own fault; the log has the story
     ├── Unavailable                 503  we cannot take the call right now
@@ -75,7 +75,7 @@ class BodyTooLarge(BadRequest):
 class Unauthenticated(GatewayError):
     status = 401
     type = "invalid_request_error"
-    code = "invalid_api_key"
+    code: str | None = "invalid_api_key"
 
 
 class Forbidden(GatewayError):

@@ -22,9 +22,7 @@ def uuid7() -> UUID:
     else:
         _last_ms, _last_counter = _last_ms + 1, 0
     random_tail = int.from_bytes(os.urandom(8)) >> 2
-    return UUID(
-        int=_last_ms << 80 | 0x7 << 76 | _last_counter << 64 | 0b10 << 62 | random_tail
-    )
+    return UUID(int=_last_ms << 80 | 0x7 << 76 | _last_counter << 64 | 0b10 << 62 | random_tail)
 
 
 def request_name(request_id: UUID) -> str:

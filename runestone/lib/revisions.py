@@ -60,5 +60,5 @@ class Revisions:
                 await self.refresh()
             except Unavailable:
                 log.warning("configuration not refreshed: the database cannot be reached")
-            except Exception:  # noqa: BLE001 -- one bad row must not end the watch for good
+            except Exception:
                 log.exception("configuration not refreshed")

@@ -52,9 +52,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
     def components(self) -> Iterator[tuple[Component, int]]:
         """Each priced component with its quantity, zero quantities left out."""
-        special_input = (
-            self.cached_input_tokens + self.cache_write_tokens + self.input_audio_tokens
-        )
+        special_input = self.cached_input_tokens + self.cache_write_tokens + self.input_audio_tokens
         special_output = self.reasoning_tokens + self.output_audio_tokens
         for component, quantity in (
             (Component.INPUT, self.input_tokens - special_input),

@@ -1,0 +1,79 @@
+"""One gateway: everything the hot path needs, put together, started and stopped as one."""
+
+import asyncio
+
+from django.conf import settings
+
+from api.pipeline import Pipeline
+from billing.budgets import BudgetBook
+from billing.holds import Accountant
+from billing.pricing import PriceBook
+from providers.catalog import Catalog
+from providers.client import Client, Timeouts
+from runestone.lib.database import Connection, conninfo
+from runestone.lib.encryption import Vault
+from runestone.lib.revisions import Revisions
+from tenants.authentication import Authenticator
+
+
+class Gateway:
+    """Belongs to the event loop that it was made in."""
+
+    def __init__(self) -> None:
+        info = conninfo(settings.DATABASES["default"])
+        prices, budgets = PriceBook(), BudgetBook()
+        catalog = Catalog(Vault(settings.RUNESTONE_CREDENTIAL_KEYS))
+        self._access = Authenticator(info, settings.RUNESTONE_KEY_PEPPER)
+        self._accountant = Accountant(info, prices, budgets)
+        self._client = Client(
+            Timeouts(
+                connect=settings.RUNESTONE_CONNECT_SECONDS_MAX,
+                first_byte=settings.RUNESTONE_FIRST_BYTE_SECONDS_MAX,
+                idle=settings.RUNESTONE_IDLE_SECONDS_MAX,
+                total=settings.RUNESTONE_TOTAL_SECONDS_MAX,
+            ),
+            user_agent=f"Runestone/{settings.VERSION}",
+        )
+        self._configuration = Connection(info)
+        self._revisions = Revisions(self._configuration)
+        self._revisions.watch("access", self._access.reload)
+        self._revisions.watch("catalog", catalog.reload)
+        self._revisions.watch("prices", prices.reload)
+        self._revisions.watch("budgets", budgets.reload)
+        self.pipeline = Pipeline(self._access, catalog, self._accountant, self._client)
+
+    async def start(self) -> None:
+        await self._revisions.start()
+        await self._accountant.start()
+
+    async def stop(self) -> None:
+        """Once no call is under way any more: settles what is waiting, and closes."""
+        await self._accountant.stop()
+        await self._revisions.stop()
+        await self._client.close()
+        await self._access.close()
+        await self._configuration.close()
+
+
+_gateways: dict[asyncio.AbstractEventLoop, asyncio.Task[Gateway]] = {}
+
+
+async def current() -> Gateway:
+    """The running loop's gateway, started when it is first asked for."""
+    loop = asyncio.get_running_loop()
+    starting = _gateways.get(loop)
+    if starting is None or (starting.done() and starting.exception() is not None):
+        starting = _gateways[loop] = loop.create_task(_started())
+    return starting.result() if starting.done() else await asyncio.shield(starting)
+
+
+async def stop_current() -> None:
+    starting = _gateways.pop(asyncio.get_running_loop(), None)
+    if starting is not None:
+        await (await starting).stop()
+
+
+async def _started() -> Gateway:
+    gateway = Gateway()
+    await gateway.start()
+    return gateway

@@ -1,0 +1,214 @@
+"""A request as it comes: its bytes, bounded, and what they say, checked as OpenAI checks it.
+
+Decoding stops at the first fault in document order and names its place in OpenAI's way:
+`messages[0].content`.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from providers.wire import ChatCall, ChatRequest
+from runestone.lib.errors import BadRequest, BodyTooLarge, GatewayError, UnsupportedMediaType
+from runestone.lib.ids import uuid7
+
+# How long a caller may take to send its body.
+BODY_SECONDS_MAX = 60
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class ClientLeft(Exception):
+    """The caller hung up before its request was complete. Nobody is there to answer."""
+
+
+class Call:
+    """One request to a `/v1` endpoint, on its way through the pipeline."""
+
+    __slots__ = ("body", "headers", "request_id", "started")
+
+    def __init__(self, headers: Mapping[str, str], body: bytes) -> None:
+        self.request_id: UUID = uuid7()
+        self.started = time.monotonic()
+        self.headers = headers
+        self.body = body
+
+    def chat(self) -> ChatCall:
+        """The body as a chat request. Raises BadRequest."""
+        if self.headers.get("content-encoding", "identity").lower() != "identity":
+            raise UnsupportedMediaType("A compressed request body is not supported.")
+        media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise UnsupportedMediaType(
+                "The request's body must be JSON, with the header Content-Type: application/json."
+            )
+        return decode_chat(self.body)
+
+    def wants_stream(self) -> bool:
+        """Whether to answer with events. A body that cannot be read is answered with JSON."""
+        try:
+            return bool(_stream_flag.decode(self.body).stream)
+        except (msgspec.DecodeError, RecursionError):
+            return False
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """A request's headers by lower-case name."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+async def read_body(receive: Receive, headers: Mapping[str, str], bytes_max: int) -> bytes:
+    """The whole body. Raises BodyTooLarge as soon as that is known, ClientLeft, or BadRequest."""
+    declared = headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > bytes_max:
+        raise _too_large(bytes_max)
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientLeft
+                pieces.append(message.get("body", b""))
+                size += len(pieces[-1])
+                if size > bytes_max:
+                    raise _too_large(bytes_max)
+                if not message.get("more_body"):
+                    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    except TimeoutError:
+        raise BadRequest(f"The body did not arrive within {BODY_SECONDS_MAX} s.") from None
+
+
+def _too_large(bytes_max: int) -> GatewayError:
+    return BodyTooLarge(f"The request's body is larger than {bytes_max} bytes.")
+
+
+class _StreamFlag(msgspec.Struct):
+    stream: bool | None = None
+
+
+_stream_flag = msgspec.json.Decoder(_StreamFlag)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_chat = msgspec.json.Decoder(ChatRequest)
+
+
+def decode_chat(body: bytes) -> ChatCall:
+    try:
+        return ChatCall(_chat.decode(body), _fields.decode(body), len(body))
+    except msgspec.ValidationError as error:
+        raise _explained(str(error), body) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadRequest(
+            "We could not parse the JSON body of your request. (HINT: This likely means you "
+            "aren't using your HTTP library correctly. The OpenAI API expects a JSON payload, but "
+            "what was sent was not valid JSON.)"
+        ) from None
+
+
+class _Rule(NamedTuple):
+    """How one of msgspec's complaints is told in OpenAI's words."""
+
+    pattern: re.Pattern[str]
+    code: str
+    message: str
+
+
+# {path}, {got} (the value as JSON) and the pattern's own groups may stand in a message.
+_RULES = tuple(
+    _Rule(re.compile(pattern), code, message)
+    for pattern, code, message in (
+        (
+            r"Object missing required field `(?P<field>[^`]+)`",
+            "missing_required_parameter",
+            "Missing required parameter: '{path}'.",
+        ),
+        (
+            r"Expected `float` >= (?P<bound>\S+)",
+            "decimal_below_min_value",
+            "Invalid '{path}': decimal below minimum value. "
+            "Expected a value >= {bound}, but got {got} instead.",
+        ),
+        (
+            r"Expected `float` <= (?P<bound>\S+)",
+            "decimal_above_max_value",
+            "Invalid '{path}': decimal above maximum value. "
+            "Expected a value <= {bound}, but got {got} instead.",
+        ),
+        (
+            r"Expected `int` >= (?P<bound>\S+)",
+            "integer_below_min_value",
+            "Invalid '{path}': integer below minimum value. "
+            "Expected a value >= {bound}, but got {got} instead.",
+        ),
+        (
+            r"Expected `int` <= (?P<bound>\S+)",
+            "integer_above_max_value",
+            "Invalid '{path}': integer above maximum value. "
+            "Expected a value <= {bound}, but got {got} instead.",
+        ),
+        (
+            r"Expected `array` of length >= 1",
+            "empty_array",
+            "Invalid '{path}': empty array. Expected an array with minimum length 1, "
+            "but got an empty array instead.",
+        ),
+        (
+            r"Expected `array` of length <= (?P<bound>\d+)",
+            "array_above_max_length",
+            "Invalid '{path}': array too long. Expected an array with maximum length {bound}.",
+        ),
+        (r"Invalid (?:enum )?value", "invalid_value", "Invalid value: {got} in '{path}'."),
+        (
+            r"Expected `(?P<expected>[^`]+)`, got `(?P<found>[^`]+)`",
+            "invalid_type",
+            "Invalid type for '{path}': expected {expected}, but got {found} instead.",
+        ),
+    )
+)
+_PATH = re.compile(r" - at `\$(?P<path>[^`]*)`$")
+_GOT_CHARACTERS_MAX = 200
+# A tagged union names its tag's place; msgspec says `$.messages[0].role`, as OpenAI does.
+_WORDS = {"str": "a string", "int": "an integer", "float": "a decimal", "bool": "a boolean",
+          "array": "an array", "object": "an object", "null": "null"}  # fmt: skip
+
+
+def _explained(complaint: str, body: bytes) -> BadRequest:
+    place = _PATH.search(complaint)
+    path = place["path"].removeprefix(".") if place else ""
+    for rule in _RULES:
+        if (found := rule.pattern.match(complaint)) is None:
+            continue
+        words = found.groupdict()
+        if "field" in words:
+            path = f"{path}.{words['field']}" if path else words["field"]
+        for name in ("expected", "found"):
+            if name in words:
+                words[name] = _in_words(words[name])
+        message = rule.message.format(path=path, got=_value_at(body, path), **words)
+        return BadRequest(message, param=path or None, code=rule.code)
+    return BadRequest(f"Invalid request: {complaint}", param=path or None, code="invalid_value")
+
+
+def _in_words(types: str) -> str:
+    return " or ".join(_WORDS.get(name.strip(), name.strip()) for name in types.split("|"))
+
+
+def _value_at(body: bytes, path: str) -> str:
+    """The offending value as JSON, shortened. Only errors pay for this second look."""
+    value = msgspec.json.decode(body)
+    try:
+        for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
+            value = value[int(index)] if index else value[name]
+    except (KeyError, IndexError, TypeError):
+        return "nothing"
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= _GOT_CHARACTERS_MAX else text[:_GOT_CHARACTERS_MAX] + "…"

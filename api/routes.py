@@ -1,0 +1,94 @@
+"""The data plane's front door: one small ASGI router for `/v1` and `/health`.
+
+It reads the bounded body once, and hands the call to DRF (an answer in JSON) or to Channels (a
+stream). None of Django's middleware is in between: most of it is synchronous, and would put a
+thread hop into every request.
+"""
+
+import io
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest
+
+from api import errors, headers
+from api.consumers import ChatStream
+from api.health import Health, Live, Ready
+from api.requests import Call, ClientLeft, Message, Receive, Scope, Send, headers_of, read_body
+from api.views import ChatCompletions, ModelDetail, Models
+from runestone.lib.errors import NotFound
+
+PREFIXES = ("/v1", "/health")
+
+_MODELS = "/v1/models/"
+
+_VIEWS: dict[str, Callable[..., Any]] = {
+    "/v1/chat/completions": ChatCompletions.as_view(),
+    "/v1/models": Models.as_view(),
+    "/health": Health.as_view(),
+    "/health/live": Live.as_view(),
+    "/health/ready": Ready.as_view(),
+}
+_model_detail = ModelDetail.as_view()
+_STREAMS = {"/v1/chat/completions": ChatStream.as_asgi()}
+
+
+async def data_plane(scope: Scope, receive: Receive, send: Send) -> None:
+    call = Call(headers_of(scope), b"")
+    try:
+        call.body = await read_body(receive, call.headers, settings.RUNESTONE_BODY_BYTES_MAX)
+        scope["call"] = call
+        path = scope["path"].rstrip("/")
+        if scope["method"] == "POST" and path in _STREAMS and call.wants_stream():
+            await _STREAMS[path](scope, _already_read(receive), send)
+            return
+        view, arguments = _view_of(scope, path)
+        request = ASGIRequest(scope, io.BytesIO(call.body))
+        response = (await view(request, **arguments)).render()
+        await _answer(send, response.status_code, dict(response.headers.items()), response.content)
+    except ClientLeft:
+        return
+    except Exception as error:  # noqa: BLE001 -- the last wall: nothing answers with a traceback
+        status, own, body = errors.respond_to(error)
+        named = headers.of_answer(call) | {"content-type": "application/json"} | own
+        await _answer(send, status, named, body)
+
+
+def _view_of(scope: Scope, path: str) -> tuple[Callable[..., Any], dict[str, str]]:
+    view = _VIEWS.get(path)
+    if view is not None:
+        return view, {}
+    if path.startswith(_MODELS):
+        # SDKs send a model's slash as %2F, curl users as it is; servers decode the path.
+        return _model_detail, {"name": unquote(path.removeprefix(_MODELS))}
+    raise NotFound(f"Invalid URL ({scope['method']} {scope['path']})")
+
+
+async def _answer(send: Send, status: int, named: dict[str, str], body: bytes) -> None:
+    named = {**named, "content-length": str(len(body))}
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (name.lower().encode(), value.encode("latin-1")) for name, value in named.items()
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+def _already_read(receive: Receive) -> Receive:
+    """A `receive` for a consumer whose body the router has read: it only starts it off."""
+    started = False
+
+    async def start_then_receive() -> Message:
+        nonlocal started
+        if started:
+            return await receive()
+        started = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    return start_then_receive

@@ -1,0 +1,349 @@
+"""Two-phase money: hold before the provider is called, settle after, both in batches.
+
+`held()` is the hot path's one way to spend. Entering it commits a hold; leaving it, however that
+happens, hands exactly one ledger line to the settler. Settling is idempotent, so it is repeated
+until the database has it, and a caller's hang-up or our own cancellation cannot interrupt it.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+
+from billing.budgets import ActiveBudget, BudgetBook, open_windows
+from billing.instances import Instance
+from billing.pricing import PriceBook, Tariff
+from runestone.lib.batching import Batcher
+from runestone.lib.database import Connection
+from runestone.lib.errors import (
+    BudgetExhausted,
+    GatewayError,
+    ModelNotPriced,
+    Unavailable,
+    UpstreamError,
+)
+from runestone.lib.ids import uuid7
+from runestone.lib.usage import NOTHING_USED, Usage
+
+SETTLE_RETRY_SECONDS_MAX = 2.0
+# Held by settles while the database is away: as many as there were calls in flight.
+SETTLES_WAITING_MAX = 1_000_000
+# A new window is needed once a period; a second miss in a row means that something is wrong.
+WINDOW_ATTEMPTS_MAX = 3
+# The status on the line of a call whose caller hung up (nginx's convention).
+CLIENT_CLOSED_REQUEST = 499
+
+_GRANTED = 0
+_FENCED_SQLSTATE = "RS001"
+
+log = logging.getLogger(__name__)
+
+
+class Attempt(msgspec.Struct, kw_only=True):
+    """A hold as billing_hold takes it; field names are its JSON's."""
+
+    id: UUID
+    request_id: UUID
+    tenant_id: int
+    project_id: int | None
+    api_key_id: int
+    upstream: str
+    model: str
+    amount_pico: int
+    estimate_pico: int
+    budgets: list[int]
+
+
+class Line(msgspec.Struct, kw_only=True):
+    """A ledger line as billing_settle takes it; field names are its JSON's."""
+
+    id: UUID
+    kind: str
+    amount_pico: int | None
+    price_state: str
+    price_ids: list[int]
+    input_tokens: int
+    cached_input_tokens: int
+    cache_write_tokens: int
+    input_audio_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    output_audio_tokens: int
+    usage_source: str
+    status: int
+    error: str
+    streamed: bool
+    upstream_request_id: str
+    first_byte_ms: int | None
+    duration_ms: int
+
+
+class Hold:
+    """Money held for one attempt; collects what its ledger line will say."""
+
+    def __init__(self, attempt: Attempt, tariff: Tariff, *, streamed: bool) -> None:
+        self.id = attempt.id
+        self._attempt = attempt
+        self._tariff = tariff
+        self._streamed = streamed
+        self._admitted = datetime.now(UTC)
+        self._started = time.monotonic()
+        self._first_byte: float | None = None
+        self._reported: Usage | None = None
+        self.upstream_request_id = ""
+        # What to charge if the provider reports nothing: kept up to date by the relay.
+        self.counted: Usage | None = None
+
+    def observe_first_byte(self) -> None:
+        if self._first_byte is None:
+            self._first_byte = time.monotonic()
+
+    def observe(self, usage: Usage | None) -> None:
+        """The provider's own figures; the last ones count."""
+        if usage is not None:
+            self._reported = usage
+
+    def line(self, error: BaseException | None) -> Line:
+        """The ledger line of this attempt, as things stand."""
+        usage = self._usage(error)
+        cost = self._tariff.cost(usage, self._admitted)
+        not_billed = usage is NOTHING_USED
+        if not_billed:
+            price_state = "priced"
+        elif cost.amount_pico is None:
+            price_state = "unpriced"
+        else:
+            price_state = "priced" if usage is self._reported else "estimated"
+        return Line(
+            id=self.id,
+            kind="void" if not_billed else "charge",
+            amount_pico=0 if not_billed else cost.amount_pico,
+            price_state=price_state,
+            price_ids=[] if not_billed else cost.price_ids,
+            **_quantities(usage),
+            status=_status(error),
+            error=_code(error),
+            streamed=self._streamed,
+            upstream_request_id=self.upstream_request_id[:200],
+            first_byte_ms=_milliseconds(self._started, self._first_byte),
+            duration_ms=_milliseconds(self._started, time.monotonic()) or 0,
+        )
+
+    def _usage(self, error: BaseException | None) -> Usage:
+        if self._reported is not None:
+            return self._reported
+        if isinstance(error, UpstreamError) and not error.billable:
+            return NOTHING_USED
+        return self.counted if self.counted is not None else NOTHING_USED
+
+
+class Accountant:
+    """Holds and settles for one gateway process. Belongs to one event loop."""
+
+    def __init__(self, info: str, prices: PriceBook, budgets: BudgetBook) -> None:
+        self._prices = prices
+        self._budgets = budgets
+        self._hold_connection = Connection(info)
+        self._settle_connection = Connection(info)
+        self._instance_connection = Connection(info)
+        self._instance = Instance(self._instance_connection)
+        self._holds: Batcher[Attempt, int] = Batcher(self._send_holds)
+        self._settles: Batcher[Line, None] = Batcher(
+            self._send_settles, waiting_items_max=SETTLES_WAITING_MAX
+        )
+
+    async def start(self) -> None:
+        await self._instance.start()
+
+    async def stop(self) -> None:
+        """Settles what is waiting, then lets go of this process's identity."""
+        await self._holds.drain()
+        await self._settles.drain()
+        await self._instance.stop()
+        for connection in (
+            self._hold_connection,
+            self._settle_connection,
+            self._instance_connection,
+        ):
+            await connection.close()
+
+    @asynccontextmanager
+    async def held(
+        self,
+        *,
+        request_id: UUID,
+        tenant_id: int,
+        project_id: int | None,
+        api_key_id: int,
+        upstream: str,
+        model: str,
+        input_tokens_max: int,
+        output_tokens_max: int,
+        counted: Usage,
+        streamed: bool,
+    ) -> AsyncIterator[Hold]:
+        """Money for the most this attempt can cost, committed when the body begins.
+
+        `counted` is what to charge should the provider report no usage. Raises BudgetExhausted,
+        ModelNotPriced or Unavailable, and then no money is held.
+        """
+        tariff = self._prices.tariff(upstream, model)
+        budgets = self._budgets.applying(tenant_id, project_id, api_key_id)
+        attempt = Attempt(
+            id=uuid7(),
+            request_id=request_id,
+            tenant_id=tenant_id,
+            project_id=project_id,
+            api_key_id=api_key_id,
+            upstream=upstream,
+            model=model,
+            **_bounds(tariff, budgets, model, input_tokens_max, output_tokens_max, counted),
+            budgets=[budget.id for budget in budgets],
+        )
+        hold = Hold(attempt, tariff, streamed=streamed)
+        await self._take(attempt, hold)
+        hold.counted = counted
+        try:
+            yield hold
+        except BaseException as error:
+            self._settles.submit(hold.line(error))
+            raise
+        else:
+            self._settles.submit(hold.line(None))
+
+    async def _take(self, attempt: Attempt, hold: Hold) -> None:
+        for _ in range(WINDOW_ATTEMPTS_MAX):
+            pending = self._holds.submit(attempt)
+            try:
+                verdict = await asyncio.shield(pending)
+            except asyncio.CancelledError:
+                # The caller left while the hold was on its way: void it whenever it arrives.
+                pending.add_done_callback(lambda done: self._void_if_granted(done, hold))
+                raise
+            except Unavailable:
+                # Unknown whether it was booked. A void of what is not there finds nothing.
+                self._settles.submit(hold.line(Unavailable("")))
+                raise
+            if verdict == _GRANTED:
+                return
+            if verdict > 0:
+                raise self._exhausted(verdict)
+            await open_windows(self._settle_connection, [self._budgets[-verdict]])
+        raise Unavailable("The budget's window could not be opened.")
+
+    def _void_if_granted(self, done: "asyncio.Future[int]", hold: Hold) -> None:
+        if done.cancelled() or done.exception() is not None or done.result() == _GRANTED:
+            self._settles.submit(hold.line(asyncio.CancelledError()))
+
+    def _exhausted(self, budget_id: int) -> BudgetExhausted:
+        return BudgetExhausted(
+            "You exceeded your current quota: this call could cost more than what is left of "
+            f"{self._budgets[budget_id].describe()}."
+        )
+
+    async def _send_holds(self, attempts: Sequence[Attempt]) -> Sequence[int]:
+        batch = msgspec.json.encode(attempts).decode()
+        for _ in range(2):
+            try:
+                [(verdicts,)] = await self._hold_connection.fetch(
+                    "SELECT billing_hold(%s, %s::json)", [self._instance.id, batch]
+                )
+            except psycopg.Error as error:
+                if error.sqlstate != _FENCED_SQLSTATE:
+                    raise
+                log.warning("instance %d was fenced; taking a new identity", self._instance.id)
+                await self._instance.register()
+            else:
+                return list(verdicts)
+        raise Unavailable("This gateway has no identity in the ledger.")
+
+    async def _send_settles(self, lines: Sequence[Line]) -> Sequence[None]:
+        """Sends until it is done: the holds are rows, and their money is not forgotten."""
+        batch = msgspec.json.encode(lines).decode()
+        delay = 0.05
+        while True:
+            try:
+                [(settled,)] = await self._settle_connection.fetch(
+                    "SELECT billing_settle(%s::json)", [batch]
+                )
+                if len(settled) < len(lines):
+                    await self._settle_late(lines, set(settled))
+                break
+            except (Unavailable, psycopg.Error):
+                log.exception("%d ledger lines not written yet; trying again", len(lines))
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, SETTLE_RETRY_SECONDS_MAX)
+        return [None] * len(lines)
+
+    async def _settle_late(self, lines: Sequence[Line], settled: set[UUID]) -> None:
+        """Lines whose hold was swept meanwhile, for this process was taken for dead."""
+        late = [line for line in lines if line.id not in settled and line.kind == "charge"]
+        if late:
+            await self._settle_connection.fetch(
+                "SELECT billing_correct(%s::json, true)", [msgspec.json.encode(late).decode()]
+            )
+
+
+def _bounds(
+    tariff: Tariff,
+    budgets: Sequence[ActiveBudget],
+    model: str,
+    input_tokens_max: int,
+    output_tokens_max: int,
+    counted: Usage,
+) -> dict[str, int]:
+    """The most that the attempt can cost, and what it costs if it dies unseen."""
+    now = datetime.now(UTC)
+    highest = tariff.highest_cost(input_tokens_max, output_tokens_max, now)
+    if highest is None:
+        if any(budget.hard for budget in budgets):
+            raise ModelNotPriced(
+                f"The model `{model}` has no price yet, so it cannot be used under a hard budget."
+            )
+        return {"amount_pico": 0, "estimate_pico": 0}
+    estimate = tariff.cost(counted, now).amount_pico or 0
+    return {"amount_pico": highest, "estimate_pico": min(estimate, highest)}
+
+
+def _quantities(usage: Usage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.input_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "input_audio_tokens": usage.input_audio_tokens,
+        "output_tokens": usage.output_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "output_audio_tokens": usage.output_audio_tokens,
+        "usage_source": usage.source.value,
+    }
+
+
+def _status(error: BaseException | None) -> int:
+    if error is None:
+        return 200
+    if isinstance(error, GatewayError):
+        return error.status
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        return CLIENT_CLOSED_REQUEST
+    return 500
+
+
+def _code(error: BaseException | None) -> str:
+    if error is None:
+        return ""
+    if isinstance(error, GatewayError):
+        return (error.code or error.type)[:64]
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        return "client_closed_request"
+    return "internal_error"
+
+
+def _milliseconds(started: float, ended: float | None) -> int | None:
+    return None if ended is None else round((ended - started) * 1000)

@@ -1,0 +1,27 @@
+"""Billing's periodic work; runestone/celery.py says when."""
+
+import logging
+
+from celery import shared_task
+from django.db import connection
+
+from billing import sweeper
+
+PARTITION_MONTHS_AHEAD = 3
+
+log = logging.getLogger(__name__)
+
+
+@shared_task
+def sweep() -> None:
+    """Resolves the holds of gateways that died."""
+    resolved = sweeper.sweep()
+    if resolved:
+        log.warning("%d holds of dead gateways resolved as orphan lines", resolved)
+
+
+@shared_task
+def make_partitions() -> None:
+    """Keeps the ledger's partitions ahead of time."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT billing_entry_partitions(now(), %s)", [PARTITION_MONTHS_AHEAD])

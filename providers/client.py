@@ -1,0 +1,139 @@
+"""The one place that opens connections to providers on the hot path.
+
+aiohttp, measured: it passes each chunk on as it comes, and costs a tenth of httpx (decision 0005).
+The interface is narrow so that the choice stays in this file.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import NoReturn
+
+import aiohttp
+
+from providers.dialects import echo
+from providers.dialects.base import UpstreamRequest
+from runestone.lib.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
+
+# One gateway process keeps at most so many connections to all providers together.
+CONNECTIONS_MAX = 4_096
+# An answer larger than this is not an answer: an image in base64 fits well.
+ANSWER_BYTES_MAX = 64 * 1024 * 1024
+# Of a refusal we read enough for its message.
+REFUSAL_BYTES_MAX = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Named bounds on every wait for a provider, in seconds."""
+
+    connect: float
+    first_byte: float
+    idle: float
+    total: float
+
+
+class UpstreamResponse:
+    """An upstream's response, its status and headers read, its body still to come."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: AsyncIterator[bytes]) -> None:
+        self.status = status
+        self.headers = headers
+        self._body = body
+
+    @property
+    def is_event_stream(self) -> bool:
+        return self.headers.get("content-type", "").lower().startswith("text/event-stream")
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises UpstreamBroken if it is cut, UpstreamTimeout if idle."""
+        try:
+            async for chunk in self._body:
+                yield chunk
+        except (TimeoutError, aiohttp.ServerTimeoutError):
+            raise UpstreamTimeout("The provider stopped sending in mid-answer.") from None
+        except (aiohttp.ClientError, ConnectionError):
+            raise UpstreamBroken("The provider cut its answer off.") from None
+
+    async def read(self, bytes_max: int = ANSWER_BYTES_MAX) -> bytes:
+        pieces: list[bytes] = []
+        size = 0
+        async for chunk in self.chunks():
+            pieces.append(chunk)
+            size += len(chunk)
+            if size > bytes_max:
+                raise UpstreamBroken("The provider's answer is too large.")
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+class Client:
+    """Sends requests to providers over kept connections. Belongs to one event loop."""
+
+    def __init__(self, timeouts: Timeouts, user_agent: str) -> None:
+        self._timeouts = timeouts
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ttl_dns_cache=60),
+            timeout=aiohttp.ClientTimeout(
+                total=timeouts.total,
+                sock_connect=timeouts.connect,
+                sock_read=timeouts.first_byte,
+            ),
+            headers={"user-agent": user_agent, "accept-encoding": "identity"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=True,
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    @asynccontextmanager
+    async def send(
+        self, request: UpstreamRequest, *, attempt_id: str
+    ) -> AsyncIterator[UpstreamResponse]:
+        """Sends `request`; leaving the context ends the upstream call, finished or not."""
+        if request.url.startswith(echo.SCHEME):
+            yield _echoed(request)
+            return
+        # The attempt's id lets a provider's bill be matched line by line with the ledger.
+        headers = {**request.headers, "x-runestone-attempt-id": attempt_id}
+        try:
+            async with asyncio.timeout(self._timeouts.first_byte):
+                response = await self._session.post(
+                    request.url, data=request.body, headers=headers, allow_redirects=False
+                )
+        except Exception as error:  # noqa: BLE001 -- sorted into ours, or raised again, below
+            _raise_as_ours(error)
+        if response.connection is not None and response.connection.protocol is not None:
+            # Thinking may take minutes; once the answer flows, silence means trouble sooner.
+            response.connection.protocol.read_timeout = self._timeouts.idle
+        try:
+            headers_lower = {name.lower(): value for name, value in response.headers.items()}
+            yield UpstreamResponse(response.status, headers_lower, response.content.iter_any())
+        finally:
+            # A body read to its end has given its connection back; any other must be cut.
+            response.close()
+
+
+def _raise_as_ours(error: Exception) -> NoReturn:
+    match error:
+        case aiohttp.ServerTimeoutError() | TimeoutError():
+            if isinstance(error, aiohttp.ConnectionTimeoutError):
+                raise UpstreamUnreachable("The provider could not be reached in time.") from error
+            raise UpstreamTimeout("The provider did not begin to answer in time.") from error
+        case aiohttp.ClientConnectorError() | aiohttp.InvalidURL():
+            raise UpstreamUnreachable("The provider could not be reached.") from error
+        case aiohttp.ClientError() | ConnectionError():
+            raise UpstreamBroken("The provider closed the connection unanswered.") from error
+        case _:
+            raise error
+
+
+def _echoed(request: UpstreamRequest) -> UpstreamResponse:
+    async def body() -> AsyncIterator[bytes]:
+        for piece in echo.respond(request):
+            yield piece
+
+    streams = b'"stream":true' in request.body
+    kind = "text/event-stream" if streams else "application/json"
+    return UpstreamResponse(200, {"content-type": kind}, body())
