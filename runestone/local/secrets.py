@@ -1,10 +1,12 @@
 """The secrets of an embedded stack: made on its first run, and kept beside its data."""
 
 import base64
+import fcntl
 import os
 import secrets
 import tempfile
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from runestone.local.errors import UnsafePathError
@@ -26,10 +28,10 @@ def read(directory: Path | None = None) -> dict[str, str]:
 
 def ensure(directory: Path | None = None) -> dict[str, str]:
     """The secrets of earlier runs; those which are missing are made and written."""
-    kept = read(directory)
-    wanted = fresh() | kept
-    if wanted != kept:
-        _write(_path(directory), wanted)
+    path = _path(directory)
+    if fresh().keys() - read(directory).keys():
+        with _locked(path.parent):
+            _write(path, fresh() | read(directory))
     return read(directory)
 
 
@@ -52,31 +54,36 @@ def _path(directory: Path | None) -> Path:
     return (directory or home().data) / FILE_NAME
 
 
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Two processes may be first at once, and both must end up with the same secrets."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as problem:
+        raise _unusable(directory, problem) from problem
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _write(path: Path, values: dict[str, str]) -> None:
     """Whole or not at all: credentials encrypted under a key that got lost stay unreadable."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=FILE_NAME)  # mode 0600
     except OSError as problem:
-        raise UnsafePathError(
-            f"Cannot keep this stack's secrets in {path.parent}: {problem.strerror}."
-            " Set RUNESTONE_DATA_DIR to a directory of your own."
-        ) from problem
+        raise _unusable(path.parent, problem) from problem
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.writelines(f"{key}={value}\n" for key, value in values.items())
         file.flush()
         os.fsync(file.fileno())
-    _move(Path(name), path)
+    Path(name).replace(path)
 
 
-def _move(made: Path, path: Path) -> None:
-    try:
-        # Two processes may be first at once. A link refuses to replace, so both keep the same.
-        if path.exists():
-            made.replace(path)
-        else:
-            os.link(made, path)
-    except FileExistsError:
-        pass
-    finally:
-        made.unlink(missing_ok=True)
+def _unusable(directory: Path, problem: OSError) -> UnsafePathError:
+    return UnsafePathError(
+        f"Cannot keep this stack's secrets in {directory}: {problem.strerror}."
+        " Set RUNESTONE_DATA_DIR to a directory of your own."
+    )

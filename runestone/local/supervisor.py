@@ -70,7 +70,7 @@ class Plan:
     when_ready: Callable[[], str]
 
 
-class _Stopped(Exception):  # noqa: N818 - not an error: somebody asked for it
+class _Stopped(Exception):
     pass
 
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -16,10 +17,10 @@ class Run:
 
     def __init__(self, home, case, **environment):
         self.data = home.data
-        self._transcript = (home.data.parent / "transcript").open("w+")
+        self.transcript = (home.data.parent / "transcript").open("w+")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.local.fake_stack", str(home.data), case],
-            stdout=self._transcript,
+            stdout=self.transcript,
             stderr=subprocess.STDOUT,
             env=os.environ | environment,
             start_new_session=True,
@@ -27,8 +28,8 @@ class Run:
 
     @property
     def said(self):
-        self._transcript.seek(0)
-        return self._transcript.read()
+        self.transcript.seek(0)
+        return self.transcript.read()
 
     def wait_for(self, words):
         wait_until(lambda: words in self.said or self.process.poll() is not None)
@@ -58,6 +59,7 @@ def run(home):
     for each in runs:
         each.process.terminate()
         each.process.wait(WAIT_SECONDS_MAX)
+        each.transcript.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -142,7 +144,8 @@ def test_children_go_when_the_supervisor_is_killed(run):
 def test_it_comes_back_after_everything_was_killed(run):
     stack = run("servers").wait_for("READY")
     for process_id in [stack.process.pid, *processes_below(stack.data)]:
-        os.kill(process_id, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it may follow its parent before we come to it
+            os.kill(process_id, signal.SIGKILL)
     stack.process.wait()
     again = run("servers").wait_for("READY")
     assert again.stop() == 0
