@@ -14,6 +14,7 @@ class Console:
         self._output = output or sys.stdout
         self._is_terminal = self._output.isatty()
         self._tick = self._either("✓", "ok")
+        self._doing = ""
         self._cross = self._either("✗", "failed:")
 
     @contextmanager
@@ -21,7 +22,8 @@ class Console:
         """Shows what is being done, then that it is done and how long it took."""
         started = time.monotonic()
         if self._is_terminal:
-            self._write(f"  {self._either('…', '..')} {what}")
+            self._doing = f"  {self._either('…', '..')} {what}"
+            self._write(self._doing)
         try:
             yield
         except BaseException:
@@ -30,13 +32,15 @@ class Console:
         self._finish(self._tick, f"{what} ({time.monotonic() - started:.1f} s)")
 
     def say(self, text: str = "") -> None:
-        self._write(f"{text}\n")
+        """A line of its own, even in the middle of a step."""
+        self._write(f"{CLEAR_LINE if self._doing else ''}{text}\n{self._doing}")
 
     def fail(self, text: str) -> None:
         self._write(f"\n{self._cross} {text}\n")
 
     def _finish(self, mark: str, text: str) -> None:
-        self._write(f"{CLEAR_LINE if self._is_terminal else ''}  {mark} {text}\n")
+        self._write(f"{CLEAR_LINE if self._doing else ''}  {mark} {text}\n")
+        self._doing = ""
 
     def _write(self, text: str) -> None:
         # The terminal may be gone (a hang-up, `| head`), and the stack must still stop cleanly.

@@ -28,6 +28,7 @@ from runestone.local.ports import Port, require_free
 from runestone.local.process import Process, Program
 
 POLL_SECONDS = 0.05
+READY_POLL_SECONDS = 0.2
 SERVER_SECONDS_MAX = 60.0
 STEP_SECONDS_MAX = 300.0
 READY_SECONDS_MAX = 60.0
@@ -153,9 +154,19 @@ class Supervisor:
     def _wait_until_ready(self) -> None:
         names = ", ".join(program.name for program in self._plan.services)
         with self._console.step(names):
-            self._wait(lambda: self._plan.what_is_missing() is None, READY_SECONDS_MAX)
+            self._wait(
+                lambda: self._plan.what_is_missing() is None,
+                READY_SECONDS_MAX,
+                poll_seconds=READY_POLL_SECONDS,
+            )
 
-    def _wait(self, is_done: Callable[[], bool], seconds_max: float, *also: Process) -> None:
+    def _wait(
+        self,
+        is_done: Callable[[], bool],
+        seconds_max: float,
+        *also: Process,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
         deadline = time.monotonic() + seconds_max
         while not is_done():
             self._require_all_alive(*also)
@@ -165,7 +176,7 @@ class Supervisor:
                 raise NotReadyError(
                     f"Not ready after {seconds_max:.0f} seconds. {missing or ''}{words}"
                 )
-            self._pause(POLL_SECONDS)
+            self._pause(poll_seconds)
 
     def _watch(self) -> None:
         while True:
