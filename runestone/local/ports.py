@@ -57,7 +57,7 @@ def what_is_missing(port: Port, path: str) -> str | None:
         answer = connection.getresponse()
         body = answer.read(4096).decode(errors="replace")
     except (OSError, http.client.HTTPException) as problem:
-        return f"{port.url} does not answer ({problem or type(problem).__name__})"
+        return f"{port.url} does not answer ({str(problem) or type(problem).__name__})"
     finally:
         connection.close()
     if answer.status == http.HTTPStatus.OK:

@@ -103,6 +103,7 @@ def test_data_of_another_major_version_is_refused(postgres, running, home):
 
 
 def test_without_a_wheel_it_says_what_to_set(postgres, monkeypatch):
+    monkeypatch.delenv("RUNESTONE_PG_BIN", raising=False)
     monkeypatch.setattr(postgres_module, "in_wheel", lambda *names: None)
     with pytest.raises(NoServerError, match="DATABASE_URL"):
         postgres.start()
@@ -115,8 +116,11 @@ def test_a_wrong_directory_of_binaries_is_named(postgres, monkeypatch, tmp_path)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root lends its servers another account")
-def test_binaries_that_the_lent_account_cannot_reach_are_copied(postgres, running, tmp_path, home):
+def test_binaries_that_the_lent_account_cannot_reach_are_copied(
+    postgres, running, tmp_path, home, monkeypatch
+):
     """As below /root, or after pip ran with a umask of 077."""
+    monkeypatch.delenv("RUNESTONE_PG_BIN", raising=False)
     found = postgres_module._installation()
     hidden = tmp_path / "site-packages"
     hidden.mkdir(mode=0o700)
@@ -124,7 +128,6 @@ def test_binaries_that_the_lent_account_cannot_reach_are_copied(postgres, runnin
         (hidden / part).parent.mkdir(exist_ok=True)
         (hidden / part).symlink_to(found.root / part)
     moved = type(found)(hidden, found.folder, found.parts)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(postgres_module, "_installation", lambda: moved)
-        running(postgres)
+    monkeypatch.setattr(postgres_module, "_installation", lambda: moved)
+    running(postgres)
     assert list(home.data.glob("binaries-*/*"))

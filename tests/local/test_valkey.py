@@ -51,6 +51,7 @@ def test_a_server_that_cannot_start_says_why(home, running):
 
 
 def test_without_a_wheel_it_says_what_to_set(home, monkeypatch):
+    monkeypatch.delenv("RUNESTONE_VALKEY_BIN", raising=False)
     monkeypatch.setattr(valkey_module, "in_wheel", lambda *names: None)
     with pytest.raises(NoServerError, match="REDIS_URL"):
         Valkey(home).start()
