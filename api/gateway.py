@@ -5,7 +5,6 @@ import asyncio
 from django.conf import settings
 
 from api.pipeline import Pipeline
-from billing.budgets import BudgetBook
 from billing.holds import Accountant
 from billing.pricing import PriceBook
 from providers.catalog import Catalog
@@ -21,10 +20,10 @@ class Gateway:
 
     def __init__(self) -> None:
         info = conninfo(settings.DATABASES["default"])
-        prices, budgets = PriceBook(), BudgetBook()
+        prices = PriceBook()
         catalog = Catalog(Vault(settings.RUNESTONE_CREDENTIAL_KEYS))
         self._access = Authenticator(info, settings.RUNESTONE_KEY_PEPPER)
-        self._accountant = Accountant(info, prices, budgets)
+        self._accountant = Accountant(info, prices)
         self._client = Client(
             Timeouts(
                 connect=settings.RUNESTONE_CONNECT_SECONDS_MAX,
@@ -39,7 +38,6 @@ class Gateway:
         self._revisions.watch("access", self._access.reload)
         self._revisions.watch("catalog", catalog.reload)
         self._revisions.watch("prices", prices.reload)
-        self._revisions.watch("budgets", budgets.reload)
         self.pipeline = Pipeline(self._access, catalog, self._accountant, self._client)
 
     async def start(self) -> None:

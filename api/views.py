@@ -45,7 +45,7 @@ class AsyncAPIView(APIView):
     parser_classes = []
 
     async def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]  # the async twin of APIView.dispatch
-        self.args, self.kwargs, self.headers = args, kwargs, {}
+        self.args, self.kwargs, self.headers, self.format_kwarg = args, kwargs, {}, None
         self.request = drf_request = self.initialize_request(request, *args, **kwargs)
         call: Call = request.scope["call"]
         try:

@@ -17,7 +17,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from billing.budgets import ActiveBudget, BudgetBook, open_windows
+from billing import budgets
 from billing.instances import Instance
 from billing.pricing import PriceBook, Tariff
 from runestone.lib.batching import Batcher
@@ -56,9 +56,9 @@ class Attempt(msgspec.Struct, kw_only=True):
     api_key_id: int
     upstream: str
     model: str
-    amount_pico: int
+    # None where no price is known: hard budgets refuse it, others let it pass.
+    amount_pico: int | None
     estimate_pico: int
-    budgets: list[int]
 
 
 class Line(msgspec.Struct, kw_only=True):
@@ -147,9 +147,8 @@ class Hold:
 class Accountant:
     """Holds and settles for one gateway process. Belongs to one event loop."""
 
-    def __init__(self, info: str, prices: PriceBook, budgets: BudgetBook) -> None:
+    def __init__(self, info: str, prices: PriceBook) -> None:
         self._prices = prices
-        self._budgets = budgets
         self._hold_connection = Connection(info)
         self._settle_connection = Connection(info)
         self._instance_connection = Connection(info)
@@ -195,7 +194,6 @@ class Accountant:
         ModelNotPriced or Unavailable, and then no money is held.
         """
         tariff = self._prices.tariff(upstream, model)
-        budgets = self._budgets.applying(tenant_id, project_id, api_key_id)
         attempt = Attempt(
             id=uuid7(),
             request_id=request_id,
@@ -204,8 +202,7 @@ class Accountant:
             api_key_id=api_key_id,
             upstream=upstream,
             model=model,
-            **_bounds(tariff, budgets, model, input_tokens_max, output_tokens_max, counted),
-            budgets=[budget.id for budget in budgets],
+            **_amounts(tariff, input_tokens_max, output_tokens_max, counted),
         )
         hold = Hold(attempt, tariff, streamed=streamed)
         await self._take(attempt, hold)
@@ -234,18 +231,24 @@ class Accountant:
             if verdict == _GRANTED:
                 return
             if verdict > 0:
-                raise self._exhausted(verdict)
-            await open_windows(self._settle_connection, [self._budgets[-verdict]])
+                raise await self._refusal(attempt, verdict)
+            await budgets.open_window(self._instance_connection, -verdict)
         raise Unavailable("The budget's window could not be opened.")
 
     def _void_if_granted(self, done: "asyncio.Future[int]", hold: Hold) -> None:
         if done.cancelled() or done.exception() is not None or done.result() == _GRANTED:
             self._settles.submit(hold.line(asyncio.CancelledError()))
 
-    def _exhausted(self, budget_id: int) -> BudgetExhausted:
+    async def _refusal(self, attempt: Attempt, budget_id: int) -> GatewayError:
+        if attempt.amount_pico is None:
+            return ModelNotPriced(
+                f"The model `{attempt.model}` has no price yet, so it cannot be used under a hard "
+                "budget."
+            )
+        budget = await budgets.describe(self._instance_connection, budget_id)
         return BudgetExhausted(
             "You exceeded your current quota: this call could cost more than what is left of "
-            f"{self._budgets[budget_id].describe()}."
+            f"{budget}."
         )
 
     async def _send_holds(self, attempts: Sequence[Attempt]) -> Sequence[int]:
@@ -291,25 +294,14 @@ class Accountant:
             )
 
 
-def _bounds(
-    tariff: Tariff,
-    budgets: Sequence[ActiveBudget],
-    model: str,
-    input_tokens_max: int,
-    output_tokens_max: int,
-    counted: Usage,
-) -> dict[str, int]:
+def _amounts(
+    tariff: Tariff, input_tokens_max: int, output_tokens_max: int, counted: Usage
+) -> dict[str, Any]:
     """The most that the attempt can cost, and what it costs if it dies unseen."""
     now = datetime.now(UTC)
     highest = tariff.highest_cost(input_tokens_max, output_tokens_max, now)
-    if highest is None:
-        if any(budget.hard for budget in budgets):
-            raise ModelNotPriced(
-                f"The model `{model}` has no price yet, so it cannot be used under a hard budget."
-            )
-        return {"amount_pico": 0, "estimate_pico": 0}
     estimate = tariff.cost(counted, now).amount_pico or 0
-    return {"amount_pico": highest, "estimate_pico": min(estimate, highest)}
+    return {"amount_pico": highest, "estimate_pico": min(estimate, highest or 0)}
 
 
 def _quantities(usage: Usage) -> dict[str, Any]:

@@ -4,9 +4,19 @@
 -- Planner settings: with default plans these functions scan the windows and holds sequentially
 -- through hash joins (4.0 ms instead of 0.5 ms a call). tests/billing/test_plans.py guards them.
 
+-- The budgets that a call counts against: its tenant's, its project's and its key's, all at once.
+CREATE OR REPLACE FUNCTION billing_budgets_of(tenant bigint, project bigint, api_key bigint)
+RETURNS SETOF billing_budget LANGUAGE sql STABLE
+AS $$
+    SELECT * FROM billing_budget b
+    WHERE b.tenant_id = tenant AND b.active
+      AND (b.project_id IS NULL OR b.project_id = project)
+      AND (b.api_key_id IS NULL OR b.api_key_id = api_key);
+$$;
+
 -- Reserves money for attempts, in order of arrival. Each element of `attempts`:
---   {id, request_id, tenant_id, project_id, api_key_id, upstream, model,
---    amount_pico, estimate_pico, budgets: [id, ...]}
+--   {id, request_id, tenant_id, project_id, api_key_id, upstream, model, amount_pico (null where
+--    no price is known), estimate_pico}
 -- Returns per attempt: 0 granted (its hold is a row now); b > 0 refused by hard budget b;
 -- b < 0 budget -b has no window for this moment yet (open it and ask again).
 CREATE OR REPLACE FUNCTION billing_hold(owner bigint, attempts json) RETURNS bigint[]
@@ -16,59 +26,68 @@ SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
     moment timestamptz := clock_timestamp();
-    results bigint[];
-    attempt record;
+    -- One element per pair of an attempt and a budget that it counts against.
+    numbers int[];
+    budgets bigint[];
+    amounts bigint[];
+    results bigint[] := '{}';
     verdict bigint;
 BEGIN
     IF NOT EXISTS (SELECT FROM billing_gatewayinstance WHERE id = owner AND fenced IS NULL) THEN
         RAISE EXCEPTION 'gateway instance % is fenced', owner USING ERRCODE = 'RS001';
     END IF;
 
+    SELECT array_agg(a.number), array_agg(b.id), array_agg(a.amount_pico)
+      INTO numbers, budgets, amounts
+      FROM ROWS FROM (json_to_recordset(attempts) AS (tenant_id bigint, project_id bigint,
+                                                      api_key_id bigint, amount_pico bigint))
+           WITH ORDINALITY AS a(tenant_id, project_id, api_key_id, amount_pico, number),
+           LATERAL billing_budgets_of(a.tenant_id, a.project_id, a.api_key_id) b;
+
     PERFORM FROM billing_budgetwindow w
-      WHERE w.budget_id IN (
-            SELECT b::bigint FROM json_array_elements(attempts) a,
-                                  json_array_elements_text(a -> 'budgets') b)
-        AND w.starts <= moment AND w.ends > moment
+      WHERE w.budget_id = ANY(budgets) AND w.starts <= moment AND w.ends > moment
       ORDER BY w.id FOR NO KEY UPDATE;
 
     -- The common case: there is room for the whole batch, and one statement books it.
-    IF (SELECT coalesce(bool_and(w.id IS NOT NULL AND
-                  (NOT b.hard OR w.posted_pico + w.pending_pico + wanted.amount <= w.limit_pico)),
-                true)
-        FROM (SELECT b::bigint AS budget_id, sum((a ->> 'amount_pico')::bigint) AS amount
-              FROM json_array_elements(attempts) a, json_array_elements_text(a -> 'budgets') b
-              GROUP BY 1) wanted
+    IF NOT EXISTS (
+        SELECT FROM (SELECT p.budget_id, sum(p.amount) AS amount, bool_or(p.amount IS NULL) AS unpriced
+                     FROM unnest(budgets, amounts) p(budget_id, amount) GROUP BY 1) wanted
         JOIN billing_budget b ON b.id = wanted.budget_id
         LEFT JOIN billing_budgetwindow w
-          ON w.budget_id = wanted.budget_id AND w.starts <= moment AND w.ends > moment)
+          ON w.budget_id = b.id AND w.starts <= moment AND w.ends > moment
+        WHERE w.id IS NULL OR (b.hard AND (wanted.unpriced
+              OR w.posted_pico + w.pending_pico + wanted.amount > w.limit_pico)))
     THEN
-        PERFORM billing_book_holds(owner, attempts, moment);
+        PERFORM billing_book_holds(owner, attempts, budgets, moment);
         RETURN array_fill(0::bigint, ARRAY[json_array_length(attempts)]);
     END IF;
 
     -- Near a limit: one by one in order of arrival, so that whoever fits is served.
-    results := '{}';
-    FOR attempt IN SELECT value FROM json_array_elements(attempts) LOOP
+    FOR number IN 1..json_array_length(attempts) LOOP
         SELECT coalesce(min(CASE WHEN w.id IS NULL THEN -b.id END),
-                        min(CASE WHEN b.hard AND w.posted_pico + w.pending_pico
-                                   + (attempt.value ->> 'amount_pico')::bigint > w.limit_pico
+                        min(CASE WHEN b.hard AND (p.amount IS NULL
+                                   OR w.posted_pico + w.pending_pico + p.amount > w.limit_pico)
                             THEN b.id END),
                         0)
           INTO verdict
-          FROM billing_budget b
+          FROM unnest(numbers, budgets, amounts) p(attempt, budget_id, amount)
+          JOIN billing_budget b ON b.id = p.budget_id
           LEFT JOIN billing_budgetwindow w
             ON w.budget_id = b.id AND w.starts <= moment AND w.ends > moment
-          WHERE b.id IN (SELECT json_array_elements_text(attempt.value -> 'budgets')::bigint);
+          WHERE p.attempt = number;
         IF verdict = 0 THEN
-            PERFORM billing_book_holds(owner, json_build_array(attempt.value), moment);
+            PERFORM billing_book_holds(
+                owner, json_build_array(attempts -> (number - 1)), budgets, moment);
         END IF;
         results := results || verdict;
     END LOOP;
     RETURN results;
 END $$;
 
--- Books granted holds. Its caller has locked the windows and found room in them.
-CREATE OR REPLACE FUNCTION billing_book_holds(owner bigint, attempts json, moment timestamptz)
+-- Books granted holds. Its caller has locked the windows of `budgets` and found room in them; a
+-- budget that somebody adds meanwhile counts from the next call on.
+CREATE OR REPLACE FUNCTION billing_book_holds(
+    owner bigint, attempts json, budgets bigint[], moment timestamptz)
 RETURNS void
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
@@ -79,14 +98,16 @@ BEGIN
         INSERT INTO billing_hold (id, request_id, tenant_id, project_id, api_key_id, upstream,
                                   model, amount_pico, estimate_pico, instance_id, created, windows)
         SELECT a.id, a.request_id, a.tenant_id, a.project_id, a.api_key_id, a.upstream,
-               a.model, a.amount_pico, a.estimate_pico, owner, moment,
-               ARRAY(SELECT w.id FROM json_array_elements_text(a.budgets) b
-                     JOIN billing_budgetwindow w ON w.budget_id = b::bigint
-                      AND w.starts <= moment AND w.ends > moment
+               a.model, coalesce(a.amount_pico, 0), a.estimate_pico, owner, moment,
+               ARRAY(SELECT w.id
+                     FROM billing_budgets_of(a.tenant_id, a.project_id, a.api_key_id) b
+                     JOIN billing_budgetwindow w
+                       ON w.budget_id = b.id AND w.starts <= moment AND w.ends > moment
+                     WHERE b.id = ANY(budgets)
                      ORDER BY w.id)
         FROM json_to_recordset(attempts) AS a(
             id uuid, request_id uuid, tenant_id bigint, project_id bigint, api_key_id bigint,
-            upstream text, model text, amount_pico bigint, estimate_pico bigint, budgets json)
+            upstream text, model text, amount_pico bigint, estimate_pico bigint)
         RETURNING windows, amount_pico)
     UPDATE billing_budgetwindow w SET pending_pico = w.pending_pico + held.amount
     FROM (SELECT unnest(windows) AS window_id, sum(amount_pico) AS amount

@@ -2,7 +2,7 @@
 
 Database triggers count every change of the configuration tables by topic (tenants/revisions.sql).
 Each process reads the counts once in `POLL_SECONDS` and reloads what has changed. So the hot path
-never asks the database about keys, routes, prices or budgets, and whoever changes them, by admin,
+never asks the database about keys, routes or prices, and whoever changes them, by admin,
 shell or plain SQL, is noticed everywhere.
 """
 

@@ -1,0 +1,213 @@
+"""Budgets in dollars, and what their windows hold. Amounts stay exact from form to row."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Prefetch
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import (
+    AutocompleteSelectFilter,
+    BooleanRadioFilter,
+    ChoicesDropdownFilter,
+)
+from unfold.datasets import BaseDataset
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from billing.models import Budget, BudgetWindow
+from runestone.admin.parts import EMPTY, DeskAdmin, ReadOnlyAdmin, column, usd
+from runestone.lib.money import format_usd, pico_from_usd, usd_from_pico
+
+ACTIVE_COLOURS = {"hard": "success", "watching": "info", "off": ""}
+LIMIT_DIGITS_MAX = 30
+PICO_PLACES = 12
+NEAR_PERCENT = 80
+
+
+class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    limit = forms.DecimalField(
+        label="Limit, USD",
+        min_value=0,
+        max_digits=LIMIT_DIGITS_MAX,
+        decimal_places=PICO_PLACES,
+        widget=UnfoldAdminTextInputWidget({"inputmode": "decimal", "placeholder": "100.00"}),
+        help_text="Per period, exact to 12 decimal places.",
+    )
+
+    class Meta:
+        model = Budget
+        fields: ClassVar = ["tenant", "project", "api_key", "period", "hard", "active"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            # Plain digits: a Decimal would show itself as 1E-12.
+            self.initial["limit"] = f"{usd_from_pico(self.instance.limit_pico):f}"
+
+    def clean(self) -> None:
+        super().clean()
+        if "limit" in self.cleaned_data:
+            self.instance.limit_pico = pico_from_usd(self.cleaned_data["limit"])
+
+
+class BudgetWindowColumns(ReadOnlyAdmin):
+    list_display: tuple[str, ...] = ("starts", "ends", "limit", "posted", "pending", "remaining", "use")
+
+    @column("limit", ordering="limit_pico")
+    def limit(self, obj: BudgetWindow) -> SafeString:
+        return usd(obj.limit_pico)
+
+    @column("posted", ordering="posted_pico")
+    def posted(self, obj: BudgetWindow) -> SafeString:
+        return usd(obj.posted_pico)
+
+    @column("pending", ordering="pending_pico")
+    def pending(self, obj: BudgetWindow) -> SafeString:
+        return usd(obj.pending_pico)
+
+    @column("remaining")
+    def remaining(self, obj: BudgetWindow) -> SafeString:
+        return usd(obj.remaining_pico)
+
+    @column("use")
+    def use(self, obj: BudgetWindow) -> SafeString:
+        return meter(obj)
+
+
+class BudgetWindows(BudgetWindowColumns):
+    """The windows of one budget, under its form."""
+
+    list_display_links = None
+    list_per_page = 12
+    sortable_by = ()
+    ordering = ("-starts",)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).filter(budget_id=self.extra_context["object"])
+
+
+class BudgetWindowsDataset(BaseDataset):  # type: ignore[misc]  # unfold ships no types
+    model = BudgetWindow
+    model_admin = BudgetWindows
+    title = "Windows"
+
+
+@admin.register(BudgetWindow)
+class BudgetWindowAdmin(BudgetWindowColumns):
+    list_display = ("budget", *BudgetWindowColumns.list_display)
+    list_filter = (("budget__tenant", AutocompleteSelectFilter),)
+    list_select_related = (
+        "budget__tenant",
+        "budget__project__tenant",
+        "budget__api_key",
+    )
+    ordering = ("-starts", "budget")
+    fields = ("budget", ("starts", "ends"), ("limit", "posted"), ("pending", "remaining"), "use")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related(*self.list_select_related)
+
+
+class OpenWindowMixin:
+    """Budgets with the window that is open now, in one query more for the whole list."""
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        now = timezone.now()
+        is_open = BudgetWindow.objects.filter(starts__lte=now, ends__gt=now)
+        budgets = super().get_queryset(request)  # type: ignore[misc]  # a mixin for admins
+        return budgets.select_related("tenant", "project__tenant", "api_key").prefetch_related(
+            Prefetch("windows", is_open, to_attr="open_windows")
+        )
+
+    @column("limit", ordering="limit_pico")
+    def limit(self, obj: Budget) -> SafeString:
+        return usd(obj.limit_pico)
+
+    @column("this period")
+    def use(self, obj: Budget) -> SafeString:
+        windows: list[BudgetWindow] = vars(obj)["open_windows"]
+        if not windows:
+            return format_html('<span class="rs-quiet">{}</span>', "no calls yet")
+        return meter(windows[0])
+
+    @column("kind", label=ACTIVE_COLOURS)
+    def kind(self, obj: Budget) -> str:
+        if not obj.active:
+            return "off"
+        return "hard" if obj.hard else "watching"
+
+
+@admin.register(Budget)
+class BudgetAdmin(OpenWindowMixin, DeskAdmin):
+    form = BudgetForm
+    list_display = ("scope", "tenant", "period", "limit", "use", "kind")
+    list_filter = (
+        ("tenant", AutocompleteSelectFilter),
+        ("period", ChoicesDropdownFilter),
+        ("active", BooleanRadioFilter),
+    )
+    search_fields = ("tenant__name", "project__name", "api_key__name")
+    search_help_text = "Tenant, project or key"
+    autocomplete_fields = ("tenant", "project", "api_key")
+    change_form_datasets = (BudgetWindowsDataset,)
+    fieldsets = (
+        (
+            "Scope",
+            {
+                "fields": ("tenant", ("project", "api_key")),
+                "description": "The whole tenant, or one project or key within it.",
+            },
+        ),
+        ("Limit", {"fields": (("limit", "period"), ("hard", "active"))}),
+    )
+
+    def has_delete_permission(self, request: HttpRequest, obj: Budget | None = None) -> bool:
+        return False  # its windows are history; a budget is switched off
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Budget | None = None) -> Any:
+        # Its windows counted for this scope and period.
+        return () if obj is None else ("tenant", "project", "api_key", "period")
+
+    def get_changeform_datasets(self, request: HttpRequest) -> Any:
+        match = request.resolver_match
+        return () if match is None or "object_id" not in match.kwargs else self.change_form_datasets
+
+    @column("scope")
+    def scope(self, obj: Budget) -> str:
+        if obj.api_key is not None:
+            return f"Key {obj.api_key.name}"
+        return f"Project {obj.project.name}" if obj.project is not None else "Whole tenant"
+
+
+def meter(window: BudgetWindow) -> SafeString:
+    """A bar of what is posted and what is pending, with the same in words below it."""
+    spent = _percent(window.posted_pico, window.limit_pico)
+    pending = _percent(window.pending_pico, window.limit_pico)
+    taken = spent + pending
+    level = "over" if taken >= 100 else "near" if taken >= NEAR_PERCENT else "fine"
+    return format_html(
+        '<span class="rs-meter" data-level="{}"><span class="rs-bar" role="img" aria-label="{}">'
+        '<i style="width:{}%"></i><i style="width:{}%"></i></span><small>{}</small></span>',
+        level,
+        f"{taken} % of the limit",
+        min(spent, 100),
+        min(pending, 100 - min(spent, 100)),
+        _in_words(window, taken),
+    )
+
+
+def _percent(part: int, whole: int) -> int:
+    if whole <= 0:
+        return 100 if part > 0 else 0
+    # Rounded up: something is never shown as nothing.
+    return -(-100 * part // whole)
+
+
+def _in_words(window: BudgetWindow, percent: int) -> str:
+    words = f"{percent} % · {format_usd(window.remaining_pico)} left"
+    if window.remaining_pico < 0:
+        words = f"{percent} % · {format_usd(-window.remaining_pico)} over"
+    return words if window.limit_pico else f"{EMPTY} · limit is $0.00"
