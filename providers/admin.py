@@ -11,7 +11,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, BooleanRadioF
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminPasswordWidget
 
 from providers.models import Capability, Model, Route, Upstream
-from runestone.admin.parts import DeskAdmin, TabularInline, column
+from runestone.admin.parts import EMPTY, DeskAdmin, TabularInline, column
 
 CREDENTIAL_COLOURS = {"stored": "success", "none": ""}
 SWITCH_COLOURS = {"enabled": "success", "disabled": "warning"}
@@ -111,7 +111,14 @@ class ModelForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
 @admin.register(Model)
 class ModelAdmin(DeskAdmin):
     form = ModelForm
-    list_display = ("name", "switch", "capability_chips", "window_tokens", "output_tokens", "routing")
+    list_display = (
+        "name",
+        "switch",
+        "capability_chips",
+        "window_tokens",
+        "output_tokens",
+        "routing",
+    )
     list_filter = (("enabled", BooleanRadioFilter), ("routes__upstream", AutocompleteSelectFilter))
     search_fields = ("name", "family")
     search_help_text = "Name or family"
@@ -163,8 +170,12 @@ class ModelAdmin(DeskAdmin):
             route.upstream.slug + ("" if route.enabled and route.upstream.enabled else " (off)")
             for route in routes
         ]
-        return ", ".join(words) or format_html('<span class="rs-warn">{}</span>', "none: cannot be called")
+        return ", ".join(words) or format_html(
+            '<span class="rs-warn">{}</span>', "none: cannot be called"
+        )
 
 
 def _tokens(number: int | None) -> SafeString:
-    return format_html('<span class="rs-number">{}</span>', "–" if number is None else f"{number:,}")
+    return format_html(
+        '<span class="rs-number">{}</span>', EMPTY if number is None else f"{number:,}"
+    )

@@ -11,6 +11,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from runestone import __version__
+from runestone.admin.look import UNFOLD as UNFOLD
 from runestone.local import paths, secrets
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -67,6 +68,7 @@ RUNESTONE_TOTAL_SECONDS_MAX = env.float("RUNESTONE_TOTAL_SECONDS_MAX", 600.0)
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -163,6 +165,7 @@ USE_I18N = False
 FORMAT_MODULE_PATH = ["runestone.formats"]
 
 STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "runestone" / "static"]
 STATIC_ROOT = BASE_DIR / "staticfiles"
 # Served from the apps' own folders: no collectstatic step between a clone and the admin.
 WHITENOISE_USE_FINDERS = True

@@ -54,7 +54,15 @@ class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
 
 
 class BudgetWindowColumns(ReadOnlyAdmin):
-    list_display: tuple[str, ...] = ("starts", "ends", "limit", "posted", "pending", "remaining", "use")
+    list_display: tuple[str, ...] = (
+        "starts",
+        "ends",
+        "limit",
+        "posted",
+        "pending",
+        "remaining",
+        "use",
+    )
 
     @column("limit", ordering="limit_pico")
     def limit(self, obj: BudgetWindow) -> SafeString:
@@ -111,7 +119,7 @@ class BudgetWindowAdmin(BudgetWindowColumns):
         return super().get_queryset(request).select_related(*self.list_select_related)
 
 
-class OpenWindowMixin:
+class BudgetColumns:
     """Budgets with the window that is open now, in one query more for the whole list."""
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -121,6 +129,12 @@ class OpenWindowMixin:
         return budgets.select_related("tenant", "project__tenant", "api_key").prefetch_related(
             Prefetch("windows", is_open, to_attr="open_windows")
         )
+
+    @column("scope")
+    def scope(self, obj: Budget) -> str:
+        if obj.api_key is not None:
+            return f"Key {obj.api_key.name}"
+        return f"Project {obj.project.name}" if obj.project is not None else "Whole tenant"
 
     @column("limit", ordering="limit_pico")
     def limit(self, obj: Budget) -> SafeString:
@@ -141,7 +155,7 @@ class OpenWindowMixin:
 
 
 @admin.register(Budget)
-class BudgetAdmin(OpenWindowMixin, DeskAdmin):
+class BudgetAdmin(BudgetColumns, DeskAdmin):
     form = BudgetForm
     list_display = ("scope", "tenant", "period", "limit", "use", "kind")
     list_filter = (
@@ -174,12 +188,6 @@ class BudgetAdmin(OpenWindowMixin, DeskAdmin):
     def get_changeform_datasets(self, request: HttpRequest) -> Any:
         match = request.resolver_match
         return () if match is None or "object_id" not in match.kwargs else self.change_form_datasets
-
-    @column("scope")
-    def scope(self, obj: Budget) -> str:
-        if obj.api_key is not None:
-            return f"Key {obj.api_key.name}"
-        return f"Project {obj.project.name}" if obj.project is not None else "Whole tenant"
 
 
 def meter(window: BudgetWindow) -> SafeString:

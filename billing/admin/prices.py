@@ -94,7 +94,16 @@ class NewPriceForm(PriceForm):
 
 @admin.register(Price)
 class PriceAdmin(DeskAdmin):
-    list_display = ("model", "upstream", "component", "price", "tier", "state", "valid_from", "valid_to")
+    list_display = (
+        "model",
+        "upstream",
+        "component",
+        "price",
+        "tier",
+        "state",
+        "valid_from",
+        "valid_to",
+    )
     list_filter = (ValidityFilter, ("component", ChoicesDropdownFilter))
     search_fields = ("upstream", "model", "source")
     search_help_text = "Upstream, model or source"

@@ -1,0 +1,330 @@
+"""The ledger: read-only, and quick however long it is.
+
+The list never counts, never sorts by what no index knows, always has a window of time, and gives
+up rather than occupy the database. A line's page is its whole request's.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db import OperationalError, connection, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import (
+    AutocompleteSelectFilter,
+    ChoicesDropdownFilter,
+    DropdownFilter,
+    RangeDateTimeFilter,
+    TextFilter,
+)
+from unfold.datasets import BaseDataset
+
+from billing.admin.request_page import request_page
+from billing.models import Entry
+from runestone.admin.parts import CountlessPaginator, ReadOnlyAdmin, column, usd
+from runestone.lib.ids import REQUEST_PREFIX, request_name, request_uuid
+
+STATEMENT_MS_MAX = 5000
+RECENT_LINES = 20
+
+_DAY = "Last 24 hours"
+_WINDOWS = {
+    "hour": ("Last hour", timedelta(hours=1)),
+    "": (_DAY, timedelta(days=1)),
+    "week": ("Last 7 days", timedelta(days=7)),
+    "month": ("Last 31 days", timedelta(days=31)),
+}
+_RANGE = ("created_from_0", "created_to_0")
+
+OUTCOME_COLOURS = {"2": "success", "3": "info", "4": "warning", "5": "danger", "0": "danger"}
+LINE_COLOURS = {
+    "charge": "",
+    "void": "",
+    "correction": "info",
+    "orphan": "warning",
+    "estimated": "warning",
+    "unpriced": "danger",
+}
+
+
+class RecentFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types
+    """The compulsory window: there is no "all", because all is the whole ledger."""
+
+    title = "time"
+    parameter_name = "recent"
+    all_option = ("", _DAY)
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        return [(key, words) for key, (words, _) in _WINDOWS.items() if key]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if is_search(request) or any(request.GET.get(name) for name in _RANGE):
+            return queryset
+        _, length = _WINDOWS.get(self.value() or "", _WINDOWS[""])
+        return queryset.filter(created__gte=timezone.now() - length)
+
+
+class BetweenFilter(RangeDateTimeFilter):  # type: ignore[misc]  # unfold ships no types
+    """From and to, in UTC; either alone is completed to a day."""
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        starts, ends = self._moment("from"), self._moment("to")
+        if starts is None and ends is None:
+            return queryset
+        if starts is None and ends is not None:
+            starts = ends - timedelta(days=1)
+        if ends is not None:
+            queryset = queryset.filter(created__lt=ends)
+        return queryset.filter(created__gte=starts)
+
+    def _moment(self, side: str) -> datetime | None:
+        date = self.used_parameters.get(f"created_{side}_0")
+        time = self.used_parameters.get(f"created_{side}_1") or "00:00:00"
+        try:
+            moment = parse_datetime(f"{date} {time}")
+        except ValueError:
+            return None
+        return None if moment is None else timezone.make_aware(moment)
+
+
+class OutcomeFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types
+    title = "outcome"
+    parameter_name = "outcome"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        return [("2", "2xx: served"), ("4", "4xx"), ("5", "5xx"), ("0", "the gateway died")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.value() == "0":
+            return queryset.filter(status=0)
+        if self.value() in ("2", "4", "5"):
+            hundreds = 100 * int(self.value())
+            return queryset.filter(status__gte=hundreds, status__lt=hundreds + 100)
+        return queryset
+
+
+class NameFilter(TextFilter):  # type: ignore[misc]  # unfold ships no types
+    """Equality with a name, typed in full: a list of all names would be a scan."""
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        name = (self.value() or "").strip()
+        return queryset.filter(**{self.parameter_name: name}) if name else queryset
+
+
+class ModelNameFilter(NameFilter):
+    title = "model (its full name)"
+    parameter_name = "model"
+
+
+class UpstreamNameFilter(NameFilter):
+    title = "upstream (its slug)"
+    parameter_name = "upstream"
+
+
+def is_search(request: HttpRequest) -> bool:
+    """A request's id has an index of its own, and no need of a window of time."""
+    return bool(request.GET.get("q", "").strip())
+
+
+class EntryColumns(ReadOnlyAdmin):
+    @column("request")
+    def request(self, obj: Entry) -> SafeString:
+        name = request_name(obj.request_id)
+        return format_html(
+            '<span class="rs-mono" title="{}">{}…{}</span>', name, REQUEST_PREFIX, name[-8:]
+        )
+
+    @column("tenant", header=True)
+    def payer(self, obj: Entry) -> list[str]:
+        return [obj.tenant.name, obj.api_key.name]
+
+    @column("model", header=True)
+    def way(self, obj: Entry) -> list[str]:
+        return [obj.model, obj.upstream]
+
+    @column("outcome", label=OUTCOME_COLOURS)
+    def outcome(self, obj: Entry) -> tuple[str, str]:
+        return (str(obj.status // 100), outcome_words(obj))
+
+    @column("tokens in → out")
+    def tokens(self, obj: Entry) -> SafeString:
+        return format_html(
+            '<span class="rs-number">{} → {}</span>',
+            f"{obj.input_tokens:,}",
+            f"{obj.output_tokens:,}",
+        )
+
+    @column("line", label=LINE_COLOURS)
+    def line(self, obj: Entry) -> str:
+        return line_words(obj)
+
+    @column("amount")
+    def amount(self, obj: Entry) -> SafeString:
+        return usd(obj.amount_pico, "unknown")
+
+
+def outcome_words(entry: Entry) -> str:
+    return str(entry.status) if entry.status else "died"
+
+
+def line_words(entry: Entry) -> str:
+    """The one thing to know about a line: what kind it is, or how sure its amount is."""
+    if entry.price_state == Entry.PriceState.UNPRICED:
+        return "unpriced"
+    if entry.kind == Entry.Kind.CHARGE and entry.price_state == Entry.PriceState.ESTIMATED:
+        return "estimated"
+    return entry.kind
+
+
+class RecentPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
+    """The first few rows and a way to the rest; no count."""
+
+    template_name = "admin/billing/entry/recent_footer.html"
+
+    @cached_property
+    def count(self) -> int:  # type: ignore[override]  # a cached property there as well
+        return self.per_page
+
+
+class TenantEntries(EntryColumns):
+    """The newest lines of one tenant, as a tab of its page: first in (tenant_id, created)."""
+
+    list_display = ("created", "linked_request", "way", "outcome", "tokens", "amount")
+    list_display_links = None
+    list_per_page = RECENT_LINES
+    paginator = RecentPaginator
+    show_full_result_count = False
+    sortable_by = ()
+    ordering = ("-created",)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).filter(tenant_id=self.extra_context["object"])
+
+    @column("request")
+    def linked_request(self, obj: Entry) -> SafeString:
+        url = reverse("admin:billing_entry_change", args=[obj.pk])
+        return format_html('<a href="{}" class="text-link">{}</a>', url, self.request(obj))
+
+
+class TenantEntriesDataset(BaseDataset):  # type: ignore[misc]  # unfold ships no types
+    model = Entry
+    model_admin = TenantEntries
+    title = "Recent ledger lines"
+    tab = True
+
+
+@admin.register(Entry)
+class EntryAdmin(EntryColumns):
+    list_display = (
+        "created",
+        "request",
+        "payer",
+        "way",
+        "outcome",
+        "tokens",
+        "line",
+        "amount",
+    )
+    list_display_links = ("created", "request")
+    list_filter = (
+        RecentFilter,
+        ("created", BetweenFilter),
+        ("tenant", AutocompleteSelectFilter),
+        ("api_key", AutocompleteSelectFilter),
+        ModelNameFilter,
+        UpstreamNameFilter,
+        OutcomeFilter,
+        ("kind", ChoicesDropdownFilter),
+        ("price_state", ChoicesDropdownFilter),
+    )
+    list_select_related = ("tenant", "api_key")
+    list_per_page = 100
+    list_before_template = "admin/billing/entry/window.html"
+    search_fields = ("request_id__exact",)
+    search_help_text = "Request: req_… or UUID"
+    paginator = CountlessPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    ordering = ("-created",)
+    sortable_by = ("created",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: Any, search_term: str
+    ) -> tuple[Any, bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        request_id: UUID | None = request_uuid(term)
+        if request_id is None:
+            messages.warning(request, "That is no request's id: req_ and 32 hex digits, or a UUID.")
+            return queryset.none(), False
+        return queryset.filter(request_id=request_id), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Renders at once, so that its queries run inside the time limit."""
+        extra_context = (extra_context or {}) | {"window_words": _window_words(request)}
+        try:
+            with transaction.atomic():
+                with connection.cursor() as cursor:
+                    cursor.execute("SET LOCAL statement_timeout = %s", [STATEMENT_MS_MAX])
+                response = super().changelist_view(request, extra_context)
+                return response.render() if isinstance(response, TemplateResponse) else response
+        except OperationalError as error:
+            if "statement timeout" not in str(error):
+                raise
+            return self._too_slow(request)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        entry = self.get_object(request, unquote(object_id))
+        if entry is None:
+            messages.warning(request, "There is no such line in the ledger.")
+            return HttpResponseRedirect(reverse("admin:billing_entry_changelist"))
+        return TemplateResponse(
+            request,
+            "admin/billing/entry/request.html",
+            {
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "title": request_name(entry.request_id),
+                **request_page(entry),
+            },
+        )
+
+    def _too_slow(self, request: HttpRequest) -> HttpResponse:
+        return TemplateResponse(
+            request,
+            "admin/billing/entry/too_slow.html",
+            {
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "title": "Too much at once",
+                "seconds": STATEMENT_MS_MAX // 1000,
+            },
+            status=503,
+        )
+
+
+def _window_words(request: HttpRequest) -> str:
+    if is_search(request):
+        return "One request's lines, of any age."
+    if any(request.GET.get(name) for name in _RANGE):
+        return "Lines between the times in the filters, UTC."
+    words, _ = _WINDOWS.get(request.GET.get("recent", ""), _WINDOWS[""])
+    return f"{words}, newest first, UTC."

@@ -1,0 +1,135 @@
+"""What the admin pages of all apps share. It knows no app; every app's admin may import it."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.contrib import admin
+from django.core.paginator import Paginator
+from django.db.models import Model
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold import decorators
+
+from runestone.lib.money import format_usd
+
+if TYPE_CHECKING:
+    PlainAdmin = admin.ModelAdmin[Any]
+    TabularInline = admin.TabularInline[Any, Any]
+else:
+    from unfold.admin import ModelAdmin as PlainAdmin
+    from unfold.admin import TabularInline
+
+__all__ = [
+    "EMPTY",
+    "CountlessPaginator",
+    "DeskAdmin",
+    "ReadOnlyAdmin",
+    "TabularInline",
+    "ask_first",
+    "column",
+    "page_action",
+    "usd",
+]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+EMPTY = "-"
+
+
+class DeskAdmin(PlainAdmin):
+    """Every page's habits. No bulk actions: each act is one row's, asked about and logged."""
+
+    actions = None
+    list_filter_submit = True
+    list_fullwidth = True
+    list_per_page = 50
+    warn_unsaved_form = True
+    compressed_fields = True
+    empty_value_display = EMPTY
+
+
+class ReadOnlyAdmin(DeskAdmin):
+    """Rows that only the gateway writes: to be looked at, by nobody to be changed."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class CountlessPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
+    """Never counts the rows, and ends after so many pages: OFFSET reads all that it skips."""
+
+    template_name = "admin/runestone/pagination_countless.html"
+    pages_max = 100
+
+    @cached_property
+    def count(self) -> int:  # type: ignore[override]  # a cached property there as well
+        return self.per_page * self.pages_max
+
+
+def column(
+    description: str,
+    *,
+    ordering: str | None = None,
+    label: Mapping[str, str] | bool | None = None,
+    header: bool | None = None,
+    boolean: bool | None = None,
+) -> Callable[[Function], Function]:
+    """A method as a column. `label` maps values to the colours of badges."""
+    decorate: Callable[[Function], Function] = decorators.display(
+        description=description, ordering=ordering, label=label, header=header, boolean=boolean
+    )
+    return decorate
+
+
+def page_action(
+    description: str, *, icon: str, permissions: list[str], url_path: str
+) -> Callable[[Function], Function]:
+    """A button at the top of a row's page. It is a GET: whatever changes something asks first."""
+    decorate: Callable[[Function], Function] = decorators.action(
+        description=description, icon=icon, permissions=permissions, url_path=url_path
+    )
+    return decorate
+
+
+def usd(pico: int | None, missing: str = EMPTY) -> SafeString:
+    """An exact amount for a column of amounts, its digits under one another."""
+    return format_html(
+        '<span class="rs-number">{}</span>', missing if pico is None else format_usd(pico)
+    )
+
+
+def ask_first(
+    model_admin: PlainAdmin,
+    request: HttpRequest,
+    obj: Model,
+    *,
+    question: str,
+    consequence: str,
+    verb: str,
+    danger: bool = False,
+) -> TemplateResponse:
+    """A page that says what will happen; its button sends the same address a POST."""
+    opts = model_admin.opts
+    return TemplateResponse(
+        request,
+        "admin/runestone/ask_first.html",
+        {
+            **model_admin.admin_site.each_context(request),
+            "opts": opts,
+            "original": obj,
+            "title": question,
+            "question": question,
+            "consequence": consequence,
+            "verb": verb,
+            "danger": danger,
+        },
+    )
