@@ -18,7 +18,7 @@ class Console:
         self._cross = self._either("✗", "failed:")
 
     @contextmanager
-    def step(self, what: str) -> Iterator[None]:
+    def step(self, what: str, done: str = "") -> Iterator[None]:
         """Shows what is being done, then that it is done and how long it took."""
         started = time.monotonic()
         if self._is_terminal:
@@ -29,7 +29,7 @@ class Console:
         except BaseException:
             self._finish(self._cross, what)
             raise
-        self._finish(self._tick, f"{what} ({time.monotonic() - started:.1f} s)")
+        self._finish(self._tick, f"{done or what} ({time.monotonic() - started:.1f} s)")
 
     def say(self, text: str = "") -> None:
         """A line of its own, even in the middle of a step."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from runestone.local.account import Account
+from runestone.local.paths import PRIVATE
 
 PR_SET_PDEATHSIG = 1
 STOP_SECONDS_MAX = 10.0
@@ -148,6 +149,7 @@ def _tied_to(parent: int, death_signal: signal.Signals) -> Callable[[], None]:
 
 
 def _keep_one_older(log: Path) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
+    # The directory above may be open to others, so that a lent account can pass.
+    log.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     if log.exists():
         log.replace(log.with_suffix(".log.1"))

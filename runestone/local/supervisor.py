@@ -202,8 +202,8 @@ class Supervisor:
 
     def _take_down(self) -> None:
         if self._services or self._servers:
-            self._console.say("\nStopping ...")
-            with self._console.step("stopped"):
+            self._console.say()
+            with self._console.step("stopping", done="stopped"):
                 self._stop_services()
                 for server in reversed(self._servers):
                     server.stop()

@@ -38,8 +38,7 @@ client = OpenAI(base_url="{url}/v1", api_key={key})
 hello = {{{hello}}}
 print(client.chat.completions.create(**hello).choices[0].message.content)
 for chunk in client.chat.completions.create(**hello, stream=True):
-    print(chunk.choices[0].delta.content or "" if chunk.choices else "", end="", flush=True)
-"""
+    print(chunk.choices[0].delta.content or "" if chunk.choices else "", end="", flush=True)"""
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def read_seeded(output: str) -> Seeded:
 
 def welcome(url: str, seeded: Seeded) -> str:
     key = seeded.api_key or f"${KEY_VARIABLE}"
-    python_key = repr(seeded.api_key) if seeded.api_key else f'os.environ["{KEY_VARIABLE}"]'
+    python_key = f'"{seeded.api_key}"' if seeded.api_key else f'os.environ["{KEY_VARIABLE}"]'
     return TEXT.format(
         url=url,
         login=_login(seeded),

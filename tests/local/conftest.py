@@ -12,6 +12,22 @@ from runestone.local.paths import Home
 from runestone.local.throwaway import claim_directory, wait_ready
 
 WAIT_SECONDS_MAX = 20.0
+# Seconds each. `-m "not slow"` leaves them out.
+SLOW = {
+    "test_up.py::test_it_works",
+    "test_supervisor.py::test_children_go_when_the_supervisor_is_killed",
+    "test_supervisor.py::test_it_comes_back_after_everything_was_killed",
+}
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes seconds, mostly waiting for processes")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if f"{item.path.name}::{item.name}" in SLOW:
+            item.add_marker("slow")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 import pytest
@@ -78,10 +79,11 @@ def test_a_second_one_is_refused(run):
     assert first.process.poll() is None
 
 
-def test_a_second_ctrl_c_breaks_nothing(run):
+def test_more_ctrl_c_break_nothing(run):
     stack = run("deaf").wait_for("READY")
-    os.killpg(stack.process.pid, signal.SIGINT)
-    wait_until(lambda: "Stopping" in stack.said or stack.process.poll() is not None)
+    for _ in range(5):
+        os.killpg(stack.process.pid, signal.SIGINT)
+        time.sleep(0.05)
     assert stack.stop() == 0
     assert "gateway had to be killed" in stack.said
 
