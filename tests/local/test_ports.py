@@ -34,7 +34,7 @@ def test_a_predecessor_gets_time_to_end():
 
 
 def test_a_strange_host_is_explained():
-    with pytest.raises(PortTakenError, match="Cannot listen on nowhere.invalid"):
+    with pytest.raises(PortTakenError, match=r"Cannot listen on nowhere\.invalid"):
         require_free(Port("nowhere.invalid", 4001, "PORT"), 0, time.sleep)
 
 
