@@ -10,7 +10,6 @@ from billing.pricing import PriceBook
 from providers.catalog import Catalog
 from providers.client import Client, Timeouts
 from runestone.lib.database import Connection, conninfo
-from runestone.lib.encryption import Vault
 from runestone.lib.revisions import Revisions
 from tenants.authentication import Authenticator
 
@@ -21,7 +20,7 @@ class Gateway:
     def __init__(self) -> None:
         info = conninfo(settings.DATABASES["default"])
         prices = PriceBook()
-        catalog = Catalog(Vault(settings.RUNESTONE_CREDENTIAL_KEYS))
+        catalog = Catalog()
         self._access = Authenticator(info, settings.RUNESTONE_KEY_PEPPER)
         self._accountant = Accountant(info, prices)
         self._client = Client(
@@ -43,6 +42,10 @@ class Gateway:
     async def start(self) -> None:
         await self._revisions.start()
         await self._accountant.start()
+
+    async def check(self) -> None:
+        """Raises Unavailable if the database does not answer."""
+        await self._configuration.fetch("SELECT 1")
 
     async def stop(self) -> None:
         """Once no call is under way any more: settles what is waiting, and closes."""

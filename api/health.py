@@ -15,9 +15,9 @@ from django.core.cache import cache
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from api import gateway
 from api.tasks import HEARTBEAT_KEY
 from api.views import AsyncAPIView
-from runestone.lib.database import Connection, conninfo
 
 CHECK_SECONDS_MAX = 2.0
 
@@ -60,11 +60,7 @@ async def _checked(check: Callable[[], Awaitable[str]]) -> str:
 
 
 async def _database() -> str:
-    connection = Connection(conninfo(settings.DATABASES["default"]))
-    try:
-        await connection.fetch("SELECT 1")
-    finally:
-        await connection.close()
+    await (await gateway.current()).check()
     return "ok"
 
 

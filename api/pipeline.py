@@ -67,14 +67,19 @@ class Pipeline:
             relay = dialect.relay(chat)
             pieces = text_bytes = 0
             async for data in response.chunks():
-                relayed = relay.feed(data)
                 hold.observe_first_byte()
+                relayed = relay.feed(data)
                 hold.observe(relayed.usage)
                 pieces += relayed.pieces
                 text_bytes += relayed.text_bytes
                 hold.counted = counted(chat, tokens.estimated_output(pieces, text_bytes))
                 if relayed.data:
                     yield relayed.data
+                if relayed.failure is not None:
+                    raise relayed.failure
+                if relayed.done:
+                    await response.give_back()
+                    return
             yield relay.finish()
 
     async def models(self, call: Call) -> list[CatalogModel]:
@@ -117,6 +122,7 @@ class Pipeline:
             model=target.model,
             input_tokens_max=bound.input_tokens,
             output_tokens_max=bound.output_tokens,
+            audio=bound.audio,
             counted=counted(chat, 0),
             streamed=bool(chat.request.stream),
         )

@@ -14,11 +14,14 @@ from uuid import UUID
 import msgspec
 
 from providers.wire import ChatCall, ChatRequest
-from runestone.lib.errors import BadRequest, BodyTooLarge, GatewayError, UnsupportedMediaType
+from runestone.lib.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
 from runestone.lib.ids import uuid7
 
 # How long a caller may take to send its body.
 BODY_SECONDS_MAX = 60
+# Of a body that is too large so much more is read and dropped, that the caller gets to hear why:
+# most clients look for an answer only when they have sent everything.
+DROPPED_BYTES_MAX = 64 * 1024 * 1024
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -65,11 +68,8 @@ def headers_of(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
-async def read_body(receive: Receive, headers: Mapping[str, str], bytes_max: int) -> bytes:
-    """The whole body. Raises BodyTooLarge as soon as that is known, ClientLeft, or BadRequest."""
-    declared = headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > bytes_max:
-        raise _too_large(bytes_max)
+async def read_body(receive: Receive, bytes_max: int) -> bytes:
+    """The whole body. Raises BodyTooLarge, ClientLeft, or BadRequest if it is too slow."""
     pieces: list[bytes] = []
     size = 0
     try:
@@ -78,18 +78,19 @@ async def read_body(receive: Receive, headers: Mapping[str, str], bytes_max: int
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ClientLeft
-                pieces.append(message.get("body", b""))
-                size += len(pieces[-1])
-                if size > bytes_max:
-                    raise _too_large(bytes_max)
-                if not message.get("more_body"):
+                piece = message.get("body", b"")
+                size += len(piece)
+                if size <= bytes_max:
+                    pieces.append(piece)
+                else:
+                    pieces.clear()
+                is_last = not message.get("more_body")
+                if size > bytes_max and (is_last or size > bytes_max + DROPPED_BYTES_MAX):
+                    raise BodyTooLarge(f"The request's body is larger than {bytes_max} bytes.")
+                if is_last:
                     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
     except TimeoutError:
         raise BadRequest(f"The body did not arrive within {BODY_SECONDS_MAX} s.") from None
-
-
-def _too_large(bytes_max: int) -> GatewayError:
-    return BodyTooLarge(f"The request's body is larger than {bytes_max} bytes.")
 
 
 class _StreamFlag(msgspec.Struct):
@@ -204,11 +205,11 @@ def _in_words(types: str) -> str:
 
 def _value_at(body: bytes, path: str) -> str:
     """The offending value as JSON, shortened. Only errors pay for this second look."""
-    value = msgspec.json.decode(body)
     try:
+        value = msgspec.json.decode(body)
         for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
             value = value[int(index)] if index else value[name]
-    except (KeyError, IndexError, TypeError):
+    except (KeyError, IndexError, TypeError, RecursionError, msgspec.DecodeError):
         return "nothing"
     text = msgspec.json.encode(value).decode()
     return text if len(text) <= _GOT_CHARACTERS_MAX else text[:_GOT_CHARACTERS_MAX] + "…"

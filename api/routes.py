@@ -38,7 +38,7 @@ _STREAMS = {"/v1/chat/completions": ChatStream.as_asgi()}
 async def data_plane(scope: Scope, receive: Receive, send: Send) -> None:
     call = Call(headers_of(scope), b"")
     try:
-        call.body = await read_body(receive, call.headers, settings.RUNESTONE_BODY_BYTES_MAX)
+        call.body = await read_body(receive, settings.RUNESTONE_BODY_BYTES_MAX)
         scope["call"] = call
         path = scope["path"].rstrip("/")
         if scope["method"] == "POST" and path in _STREAMS and call.wants_stream():

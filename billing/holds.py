@@ -58,7 +58,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     model: str
     # None where no price is known: hard budgets refuse it, others let it pass.
     amount_pico: int | None
-    estimate_pico: int
+    estimate_pico: int | None
 
 
 class Line(msgspec.Struct, kw_only=True):
@@ -139,7 +139,8 @@ class Hold:
     def _usage(self, error: BaseException | None) -> Usage:
         if self._reported is not None:
             return self._reported
-        if isinstance(error, UpstreamError) and not error.billable:
+        refused = isinstance(error, UpstreamError) and not error.billable
+        if refused and self._first_byte is None:
             return NOTHING_USED
         return self.counted if self.counted is not None else NOTHING_USED
 
@@ -185,6 +186,7 @@ class Accountant:
         model: str,
         input_tokens_max: int,
         output_tokens_max: int,
+        audio: bool,
         counted: Usage,
         streamed: bool,
     ) -> AsyncIterator[Hold]:
@@ -202,7 +204,7 @@ class Accountant:
             api_key_id=api_key_id,
             upstream=upstream,
             model=model,
-            **_amounts(tariff, input_tokens_max, output_tokens_max, counted),
+            **_amounts(tariff, input_tokens_max, output_tokens_max, counted, audio=audio),
         )
         hold = Hold(attempt, tariff, streamed=streamed)
         await self._take(attempt, hold)
@@ -295,13 +297,15 @@ class Accountant:
 
 
 def _amounts(
-    tariff: Tariff, input_tokens_max: int, output_tokens_max: int, counted: Usage
-) -> dict[str, Any]:
+    tariff: Tariff, input_tokens_max: int, output_tokens_max: int, counted: Usage, *, audio: bool
+) -> dict[str, int | None]:
     """The most that the attempt can cost, and what it costs if it dies unseen."""
     now = datetime.now(UTC)
-    highest = tariff.highest_cost(input_tokens_max, output_tokens_max, now)
-    estimate = tariff.cost(counted, now).amount_pico or 0
-    return {"amount_pico": highest, "estimate_pico": min(estimate, highest or 0)}
+    highest = tariff.highest_cost(input_tokens_max, output_tokens_max, now, audio=audio)
+    estimate = tariff.cost(counted, now).amount_pico
+    if highest is None or estimate is None:
+        return {"amount_pico": None, "estimate_pico": None}
+    return {"amount_pico": highest, "estimate_pico": min(estimate, highest)}
 
 
 def _quantities(usage: Usage) -> dict[str, Any]:

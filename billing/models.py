@@ -117,12 +117,6 @@ class Budget(models.Model):
         scope = self.api_key or self.project or self.tenant
         return f"{scope}, {self.get_period_display().lower()}"
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Saves, and lets the window that is open now have the new limit."""
-        super().save(*args, **kwargs)
-        now = timezone.now()
-        self.windows.filter(starts__lte=now, ends__gt=now).update(limit_pico=self.limit_pico)
-
     def clean(self) -> None:
         for field in ("project", "api_key"):
             scope = getattr(self, field)
@@ -189,7 +183,9 @@ class Hold(models.Model):
     model = models.CharField(max_length=200)
     windows = ArrayField(models.BigIntegerField(), default=list)
     amount_pico = PicoField(help_text="The most this attempt can cost.")
-    estimate_pico = PicoField(help_text="What it costs if it dies unseen: its input.")
+    estimate_pico = PicoField(
+        null=True, help_text="What it costs if it dies unseen: its input. Empty: no price is known."
+    )
     instance = models.ForeignKey(GatewayInstance, on_delete=models.PROTECT)
     created = models.DateTimeField()
 

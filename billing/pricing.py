@@ -106,15 +106,21 @@ class Tariff:
             charges.append(Charge(component, quantity, found))
         return Cost(total(charges), tuple(charges))
 
-    def highest_cost(self, input_tokens: int, output_tokens: int, moment: datetime) -> int | None:
+    def highest_cost(
+        self, input_tokens: int, output_tokens: int, moment: datetime, *, audio: bool = False
+    ) -> int | None:
         """The most that so many tokens can cost, whatever kinds they turn out to be, in pico-USD.
 
-        None where the price of plain input or output is unknown.
+        `audio`: whether some may be audio, which has no fallback to the price of text. None where
+        a price is unknown that may be needed.
         """
-        highest_input = self._highest(_INPUT_KINDS, Component.INPUT, input_tokens, moment)
-        highest_output = self._highest(_OUTPUT_KINDS, Component.OUTPUT, input_tokens, moment)
-        if highest_input is None or highest_output is None:
+        needed = [Component.INPUT, Component.OUTPUT]
+        if audio:
+            needed += [Component.INPUT_AUDIO, Component.OUTPUT_AUDIO]
+        if any(self._rate(component, input_tokens, moment) is None for component in needed):
             return None
+        highest_input = self._highest(_INPUT_KINDS, input_tokens, moment)
+        highest_output = self._highest(_OUTPUT_KINDS, input_tokens, moment)
         charges = [
             Charge(Component.INPUT, input_tokens, highest_input),
             Charge(Component.OUTPUT, output_tokens, highest_output),
@@ -122,8 +128,7 @@ class Tariff:
         request = self._rate(Component.REQUEST, input_tokens, moment)
         if request is not None:
             charges.append(Charge(Component.REQUEST, 1, request))
-        # One more pico than the exact amount rounds to can never be reached.
-        return total(charges) + 1
+        return total(charges)
 
     def _rate(self, component: Component, input_tokens: int, moment: datetime) -> Rate | None:
         for each in self._rates.get(component, ()):
@@ -132,15 +137,8 @@ class Tariff:
         fallback = FALLBACKS.get(component)
         return None if fallback is None else self._rate(fallback, input_tokens, moment)
 
-    def _highest(
-        self,
-        kinds: tuple[Component, ...],
-        plain: Component,
-        input_tokens: int,
-        moment: datetime,
-    ) -> Rate | None:
-        if self._rate(plain, input_tokens, moment) is None:
-            return None
+    def _highest(self, kinds: tuple[Component, ...], input_tokens: int, moment: datetime) -> Rate:
+        """The dearest rate of these kinds, in any tier that a call of this size can fall into."""
         reachable = [
             each
             for kind in kinds

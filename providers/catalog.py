@@ -5,10 +5,11 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from providers import credentials
 from providers.dialects import DIALECTS
 from providers.dialects.base import Target
 from runestone.lib.database import Connection
-from runestone.lib.encryption import CannotOpen, Vault
+from runestone.lib.encryption import CannotOpen
 from runestone.lib.errors import NotFound
 
 log = logging.getLogger(__name__)
@@ -28,8 +29,7 @@ class CatalogModel(Struct, frozen=True, kw_only=True):
 class Catalog:
     """Enabled models with at least one enabled route, by canonical name."""
 
-    def __init__(self, vault: Vault) -> None:
-        self._vault = vault
+    def __init__(self) -> None:
         self._models: dict[str, CatalogModel] = {}
 
     def models(self) -> list[CatalogModel]:
@@ -80,8 +80,9 @@ class Catalog:
             log.error("upstream %(upstream)s speaks %(dialect)s, which is no dialect here", fields)
             return None
         try:
-            context = f"upstream:{fields['base_url']}"
-            credential = self._vault.open(sealed, context=context) if sealed else None
+            credential = (
+                credentials.open_sealed(sealed, str(fields["base_url"])) if sealed else None
+            )
         except CannotOpen as error:
             log.error("the credential of upstream %s cannot be used: %s", fields["upstream"], error)
             return None

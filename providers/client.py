@@ -6,7 +6,7 @@ The interface is narrow so that the choice stays in this file.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -20,6 +20,8 @@ from runestone.lib.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnreac
 CONNECTIONS_MAX = 4_096
 # An answer larger than this is not an answer: an image in base64 fits well.
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
+# An upstream that has said everything should end its body; we do not wait for it longer.
+END_SECONDS_MAX = 0.25
 # Of a refusal we read enough for its message.
 REFUSAL_BYTES_MAX = 64 * 1024
 
@@ -55,6 +57,13 @@ class UpstreamResponse:
             raise UpstreamTimeout("The provider stopped sending in mid-answer.") from None
         except (aiohttp.ClientError, ConnectionError):
             raise UpstreamBroken("The provider cut its answer off.") from None
+
+    async def give_back(self) -> None:
+        """Once the answer is complete: lets the connection be used again, if it ends cleanly."""
+        with suppress(TimeoutError, UpstreamBroken, UpstreamTimeout):
+            async with asyncio.timeout(END_SECONDS_MAX):
+                async for _ in self.chunks():
+                    pass
 
     async def read(self, bytes_max: int = ANSWER_BYTES_MAX) -> bytes:
         pieces: list[bytes] = []

@@ -3,7 +3,6 @@
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
@@ -11,8 +10,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from providers import credentials
 from providers.dialects import DIALECTS
-from runestone.lib.encryption import Vault
 
 
 def dialect_choices() -> list[tuple[str, str]]:
@@ -69,20 +68,9 @@ class Upstream(models.Model):
                 {"base_url": "An http(s) URL without a trailing slash, or echo:// for the echo."}
             )
 
-    @property
-    def credential_context(self) -> str:
-        """A credential is sealed for one address: at another one it does not open.
-
-        So nobody can send a secret to a new host by editing the URL; it must be entered again.
-        """
-        return f"upstream:{self.base_url}"
-
     def store_credential(self, secret: str) -> None:
         """Seals `secret` for the present `base_url`; an empty one clears it. Does not save."""
-        vault = Vault(settings.RUNESTONE_CREDENTIAL_KEYS)
-        self.credential_sealed = (
-            vault.seal(secret, context=self.credential_context) if secret else None
-        )
+        self.credential_sealed = credentials.seal(secret, self.base_url) if secret else None
 
 
 class Model(models.Model):

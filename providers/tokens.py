@@ -24,11 +24,13 @@ class Bound(NamedTuple):
 
     `output_tokens` is of all choices together. `output_cap` is what must be imposed on the call
     (per choice) for the bound to hold; None where the caller's own cap or the model's does.
+    `audio`: whether some of the tokens may be audio.
     """
 
     input_tokens: int
     output_tokens: int
     output_cap: int | None
+    audio: bool
 
 
 def bound(call: ChatCall, model: CatalogModel, *, output_default: int | None) -> Bound:
@@ -42,7 +44,9 @@ def bound(call: ChatCall, model: CatalogModel, *, output_default: int | None) ->
     per_choice = asked or cap or model.max_output_tokens or OUTPUT_TOKENS_MAX_DEFAULT
     if model.max_output_tokens is not None:
         per_choice = min(per_choice, model.max_output_tokens)
-    return Bound(_input_bound(call, model), per_choice * call.request.choices, cap)
+    return Bound(
+        _input_bound(call, model), per_choice * call.request.choices, cap, _may_be_audio(call)
+    )
 
 
 def estimated_input(call: ChatCall) -> int:
@@ -71,6 +75,12 @@ def _parts(call: ChatCall) -> list[object]:
         if isinstance(message.content, list)
         for part in message.content
     ]
+
+
+def _may_be_audio(call: ChatCall) -> bool:
+    return "audio" in (call.request.modalities or ()) or any(
+        isinstance(part, Audio) for part in _parts(call)
+    )
 
 
 def _is_by_reference(part: object) -> bool:

@@ -111,6 +111,7 @@ class ChatRequest(Struct):
     stream_options: StreamOptions | None = None
     service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | None = None
     web_search_options: dict[str, Any] | None = None
+    modalities: list[str] | None = None
     metadata: dict[str, str] | None = None
     store: bool | None = None
 

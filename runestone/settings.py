@@ -11,6 +11,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from runestone import __version__
+from runestone.lib.encryption import Vault
 from runestone.admin.look import UNFOLD as UNFOLD
 from runestone.local import paths, secrets
 
@@ -51,6 +52,12 @@ ENVIRONMENT = env.str("RUNESTONE_ENVIRONMENT", default="local")
 RUNESTONE_KEY_PEPPER = env.str("RUNESTONE_KEY_PEPPER")
 # Seals provider credentials. A comma-separated list while keys rotate: the first seals, all open.
 RUNESTONE_CREDENTIAL_KEYS = env.list("RUNESTONE_CREDENTIAL_KEY")
+if not (SECRET_KEY and RUNESTONE_KEY_PEPPER):
+    raise ImproperlyConfigured("SECRET_KEY and RUNESTONE_KEY_PEPPER must not be empty")
+try:
+    Vault(RUNESTONE_CREDENTIAL_KEYS)
+except ValueError as error:
+    raise ImproperlyConfigured(f"RUNESTONE_CREDENTIAL_KEY: {error}") from None
 # What a call is charged whose gateway died in the middle: its input, all that was held, or zero.
 RUNESTONE_ORPHAN_POLICY = env.str("RUNESTONE_ORPHAN_POLICY", default="estimate")
 if RUNESTONE_ORPHAN_POLICY not in ("estimate", "hold_max", "zero"):
@@ -120,8 +127,6 @@ DATABASES = {
     | {
         # Under ASGI a kept connection belongs to a thread that may never come back.
         "CONN_MAX_AGE": 0,
-        # Works behind PgBouncer in transaction mode too.
-        "DISABLE_SERVER_SIDE_CURSORS": True,
     },
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -92,10 +92,11 @@ class Authenticator:
 
 def _presented_key(headers: Mapping[str, str]) -> str:
     authorization = headers.get("authorization", "")
+    presented = ""
     if authorization[: len(_BEARER)].lower() == _BEARER:
-        return authorization[len(_BEARER) :].strip()
+        presented = authorization[len(_BEARER) :].strip()
     # Azure's and Anthropic's clients send theirs this way.
-    presented = headers.get("api-key") or headers.get("x-api-key")
+    presented = presented or headers.get("api-key") or headers.get("x-api-key") or ""
     if not presented:
         missing = Unauthenticated(_NO_KEY)
         # OpenAI gives a missing key no code, only a wrong one.

@@ -70,14 +70,16 @@ def open_account(name: str, *, budget_usd: str | None = "100", hard: bool = True
     return Account(tenant, project, api_key, key, budget)
 
 
-def add_mock_model(name: str, upstream_model: str, *, priced: bool = True) -> Model:
-    """A model that the mock provider serves, at the mock's price of gpt-4o-mini."""
+def add_mock_model(
+    name: str, upstream_model: str, *, priced: bool = True, upstream: Upstream | None = None
+) -> Model:
+    """A model that the mock provider (or `upstream`) serves, at the mock's price of gpt-4o-mini."""
     model = Model.objects.create(name=name, owned_by="test", max_output_tokens=16_384)
-    mock = Upstream.objects.get(slug="mock")
-    Route.objects.create(model=model, upstream=mock, upstream_model=upstream_model)
+    upstream = upstream or Upstream.objects.get(slug="mock")
+    Route.objects.create(model=model, upstream=upstream, upstream_model=upstream_model)
     if priced:
         for row in Price.objects.filter(upstream="mock", model="gpt-4o-mini"):
-            row.pk, row.model = None, name
+            row.pk, row.upstream, row.model = None, upstream.slug, name
             row.save()
     return model
 

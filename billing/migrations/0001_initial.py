@@ -117,7 +117,7 @@ class Migration(migrations.Migration):
                 ('model', models.CharField(max_length=200)),
                 ('windows', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), default=list, size=None)),
                 ('amount_pico', runestone.lib.fields.PicoField(help_text='The most this attempt can cost.')),
-                ('estimate_pico', runestone.lib.fields.PicoField(help_text='What it costs if it dies unseen: its input.')),
+                ('estimate_pico', runestone.lib.fields.PicoField(help_text='What it costs if it dies unseen: its input. Empty: no price is known.', null=True)),
                 ('created', models.DateTimeField()),
                 ('api_key', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='tenants.apikey')),
                 ('instance', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='billing.gatewayinstance')),

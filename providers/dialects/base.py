@@ -46,24 +46,27 @@ class Relayed(NamedTuple):
     """What a piece of an upstream's stream became.
 
     `data` are whole server-sent events, ready to send; `pieces` and `text_bytes` measure the
-    output in them, for the case that the stream ends without usage.
+    output in them, for the case that the stream ends without usage. `failure` comes after `data`;
+    with `done` the answer is complete.
     """
 
     data: bytes
     usage: Usage | None
     pieces: int
     text_bytes: int
+    done: bool
+    failure: UpstreamError | None
 
 
 class StreamRelay(Protocol):
     """Translates one stream, piece by piece."""
 
     def feed(self, data: bytes) -> Relayed:
-        """Translates what arrived. Raises UpstreamError if it says that the stream failed."""
+        """Translates what arrived. Does not raise: what came before a failure is owed as well."""
         ...
 
     def finish(self) -> bytes:
-        """What is still owed to the caller at the stream's end. Raises if it was cut off."""
+        """What is owed at the end of a stream that never was `done`. Raises if it was cut off."""
         ...
 
 

@@ -91,39 +91,56 @@ class OpenAIRelay:
         self._wants_usage_chunk = wants_usage_chunk
         self._finished = False
         self._done = False
+        # Of the data being fed.
+        self._usage: Usage | None = None
+        self._pieces = 0
+        self._text_bytes = 0
 
     def feed(self, data: bytes) -> Relayed:
         events: list[bytes] = []
-        usage: Usage | None = None
-        pieces = text_bytes = 0
-        for event in self._reader.feed(data):
-            payload = event.data
-            if payload.startswith(sse.DONE):
-                self._done = True
-                continue
-            if not (payload.startswith(b"{") and payload.rstrip().endswith(b"}")):
-                raise UpstreamBroken("The provider sent an event that is not JSON.")
-            if b'"finish_reason":' in payload:
-                self._finished = self._finished or _names_a_reason(payload)
-            if (output := self._output.search(payload)) is not None:
-                pieces += 1
-                text_bytes += len(output[1])
-            if self._says_more_than_output(payload):
-                chunk = self._decoded(payload)
-                if chunk.usage is not None:
-                    usage = read_usage(chunk.usage)
-                    if not chunk.choices and not self._wants_usage_chunk:
-                        continue
-            if not self._wants_usage_chunk:
-                # We asked for usage; the caller did not, and gets what it would have got.
-                payload = payload.replace(b',"usage":null', b"")
-            events.append(sse.encode(payload))
-        return Relayed(b"".join(events), usage, pieces, text_bytes)
+        failure: UpstreamError | None = None
+        self._usage = None
+        self._pieces = self._text_bytes = 0
+        try:
+            for event in self._reader.feed(data):
+                if event.data.startswith(sse.DONE):
+                    events.append(sse.encode(sse.DONE))
+                    self._done = True
+                    break
+                payload = self._relayed(event.data)
+                if payload is not None:
+                    events.append(sse.encode(payload))
+        except UpstreamError as error:
+            failure = error
+        return Relayed(
+            b"".join(events), self._usage, self._pieces, self._text_bytes, self._done, failure
+        )
 
     def finish(self) -> bytes:
-        if not (self._done or self._finished) or not self._reader.is_between_events:
+        if not self._finished or not self._reader.is_between_events:
             raise UpstreamBroken("The provider's stream was cut off before its end.")
+        # Some vendors end without saying so; the SDKs want it said.
         return sse.encode(sse.DONE)
+
+    def _relayed(self, payload: bytes) -> bytes | None:
+        """The event's payload as the caller gets it; None if it is not for the caller."""
+        if not (payload.startswith(b"{") and payload.rstrip().endswith(b"}")):
+            raise UpstreamBroken("The provider sent an event that is not JSON.")
+        if b'"finish_reason":' in payload:
+            self._finished = self._finished or _names_a_reason(payload)
+        if (output := self._output.search(payload)) is not None:
+            self._pieces += 1
+            self._text_bytes += len(output[1])
+        if self._says_more_than_output(payload):
+            chunk = self._decoded(payload)
+            if chunk.usage is not None:
+                self._usage = read_usage(chunk.usage)
+                if not chunk.choices and not self._wants_usage_chunk:
+                    return None
+        if not self._wants_usage_chunk:
+            # We asked for usage; the caller did not, and gets what it would have got.
+            payload = payload.replace(b',"usage":null', b"")
+        return payload
 
     def _says_more_than_output(self, payload: bytes) -> bool:
         carries_usage = b'"usage":' in payload and b'"usage":null' not in payload

@@ -16,6 +16,7 @@ from runestone.lib.errors import Unavailable
 
 CONNECT_SECONDS_MAX = 5
 STATEMENT_SECONDS_MAX = 10
+KEEPALIVE_SECONDS = 5
 
 
 # Keys of Django's OPTIONS that libpq does not know.
@@ -36,7 +37,12 @@ def conninfo(database: Mapping[str, Any]) -> str:
     return psycopg.conninfo.make_conninfo(
         **given,
         connect_timeout=CONNECT_SECONDS_MAX,
-        options=f"-c statement_timeout={STATEMENT_SECONDS_MAX * 1000} -c timezone=UTC",
+        options=(
+            f"-c statement_timeout={STATEMENT_SECONDS_MAX * 1000} -c timezone=UTC "
+            # A host that lost its power keeps its session, and so its locks, for no longer.
+            f"-c tcp_keepalives_idle={KEEPALIVE_SECONDS} "
+            f"-c tcp_keepalives_interval={KEEPALIVE_SECONDS} -c tcp_keepalives_count=2"
+        ),
         application_name="runestone-gateway",
     )
 
