@@ -131,7 +131,8 @@ class Hold:
             status=_status(error),
             error=_code(error),
             streamed=self._streamed,
-            upstream_request_id=self.upstream_request_id[:200],
+            # A header may hold anything; the ledger takes what it can print.
+            upstream_request_id=self.upstream_request_id[:200].encode("ascii", "replace").decode(),
             first_byte_ms=_milliseconds(self._started, self._first_byte),
             duration_ms=_milliseconds(self._started, time.monotonic()) or 0,
         )
@@ -271,21 +272,33 @@ class Accountant:
 
     async def _send_settles(self, lines: Sequence[Line]) -> Sequence[None]:
         """Sends until it is done: the holds are rows, and their money is not forgotten."""
-        batch = msgspec.json.encode(lines).decode()
         delay = 0.05
         while True:
             try:
-                [(settled,)] = await self._settle_connection.fetch(
-                    "SELECT billing_settle(%s::json)", [batch]
-                )
-                if len(settled) < len(lines):
-                    await self._settle_late(lines, set(settled))
-                break
-            except (Unavailable, psycopg.Error):
-                log.exception("%d ledger lines not written yet; trying again", len(lines))
+                await self._settle_all(lines)
+                return [None] * len(lines)
+            except Unavailable:
+                log.warning("%d ledger lines are waiting for the database", len(lines))
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, SETTLE_RETRY_SECONDS_MAX)
-        return [None] * len(lines)
+            except Exception:
+                if len(lines) == 1:
+                    # Its hold stays, and the sweeper makes it an orphan line in time.
+                    log.critical("ledger line %s cannot be written", lines[0].id, exc_info=True)
+                    raise
+                # One line that the database refuses must not keep the others from it.
+                await asyncio.gather(
+                    *(self._send_settles([line]) for line in lines), return_exceptions=True
+                )
+                return [None] * len(lines)
+
+    async def _settle_all(self, lines: Sequence[Line]) -> None:
+        batch = msgspec.json.encode(lines).decode()
+        [(settled,)] = await self._settle_connection.fetch(
+            "SELECT billing_settle(%s::json)", [batch]
+        )
+        if len(settled) < len(lines):
+            await self._settle_late(lines, set(settled))
 
     async def _settle_late(self, lines: Sequence[Line], settled: set[UUID]) -> None:
         """Lines whose hold was swept meanwhile, for this process was taken for dead."""

@@ -8,7 +8,11 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, BooleanRadioFilter
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminPasswordWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminPasswordWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
 from providers.models import Capability, Model, Route, Upstream
 from runestone.admin.parts import EMPTY, DeskAdmin, TabularInline, column
@@ -21,6 +25,7 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
     """The credential goes in and never comes out: nothing of it is ever rendered."""
 
     credential = forms.CharField(
+        label="New credential",
         required=False,
         strip=True,
         widget=UnfoldAdminPasswordWidget({"autocomplete": "new-password"}),
@@ -28,7 +33,9 @@ class UpstreamForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
         "Leave empty to keep the one that is stored.",
     )
     clear_credential = forms.BooleanField(
-        required=False, help_text="Forget the one that is stored."
+        required=False,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text="Forget the one that is stored.",
     )
 
     class Meta:
@@ -93,7 +100,7 @@ class UpstreamAdmin(DeskAdmin):
             obj.store_credential(secret)
         super().save_model(request, obj, form, change)
 
-    @column("credential", label=CREDENTIAL_COLOURS)
+    @column("present credential", label=CREDENTIAL_COLOURS)
     def credential_state(self, obj: Upstream) -> str:
         return "stored" if obj.credential_sealed else "none"
 
@@ -111,7 +118,7 @@ class ModelForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
 @admin.register(Model)
 class ModelAdmin(DeskAdmin):
     form = ModelForm
-    list_display = (
+    list_display: tuple[str, ...] = (
         "name",
         "switch",
         "capability_chips",

@@ -11,6 +11,8 @@ from providers.wire import Audio, ChatCall, File, Image, User
 
 # Tokens that providers add of their own accord where tools are given (Anthropic adds 346).
 TOOLS_TOKENS_MAX = 1_000
+# No model answers more, whatever a caller asks for; it keeps amounts within a bigint.
+OUTPUT_TOKENS_MAX = 10_000_000
 # Imposed, and held for, where neither the caller nor the catalogue bounds the answer.
 OUTPUT_TOKENS_MAX_DEFAULT = 16_384
 # Held for a prompt that bytes do not bound (an image by URL), where the window is not known.
@@ -42,8 +44,7 @@ def bound(call: ChatCall, model: CatalogModel, *, output_default: int | None) ->
     elif asked is None and model.max_output_tokens is None:
         cap = OUTPUT_TOKENS_MAX_DEFAULT
     per_choice = asked or cap or model.max_output_tokens or OUTPUT_TOKENS_MAX_DEFAULT
-    if model.max_output_tokens is not None:
-        per_choice = min(per_choice, model.max_output_tokens)
+    per_choice = min(per_choice, model.max_output_tokens or OUTPUT_TOKENS_MAX)
     return Bound(
         _input_bound(call, model), per_choice * call.request.choices, cap, _may_be_audio(call)
     )

@@ -1,4 +1,4 @@
-"""The shape of the house: imports point one way, migrations are complete."""
+"""The shape of the house: imports point one way, migrations are complete, style and types hold."""
 
 import subprocess
 import sys
@@ -7,15 +7,29 @@ import pytest
 from django.core.management import call_command
 
 
-def test_imports_point_one_way():
-    linter = subprocess.run(
-        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"],
-        capture_output=True,
-        text=True,
+def assert_passes(*module_and_arguments: str) -> None:
+    checked = subprocess.run(
+        [sys.executable, *module_and_arguments], capture_output=True, text=True
     )
-    assert linter.returncode == 0, linter.stdout + linter.stderr
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_imports_point_one_way():
+    assert_passes("-c", "from importlinter.cli import lint_imports_command as lint; lint()")
 
 
 @pytest.mark.django_db
 def test_migrations_are_complete():
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+def test_style():
+    assert_passes("-m", "ruff", "check", ".")
+
+
+def test_format():
+    assert_passes("-m", "ruff", "format", "--check", ".")
+
+
+def test_types():
+    assert_passes("-m", "mypy")

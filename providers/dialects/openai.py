@@ -162,7 +162,7 @@ def read_usage(figures: UsageFigures | None) -> Usage | None:
         return None
     prompt = figures.prompt_tokens_details
     completion = figures.completion_tokens_details
-    quantities = {
+    usage = {
         "input_tokens": figures.prompt_tokens,
         "output_tokens": figures.completion_tokens or 0,
         "cached_input_tokens": (prompt and prompt.cached_tokens) or 0,
@@ -171,11 +171,9 @@ def read_usage(figures: UsageFigures | None) -> Usage | None:
         "reasoning_tokens": (completion and completion.reasoning_tokens) or 0,
         "output_audio_tokens": (completion and completion.audio_tokens) or 0,
     }
-    if any(quantity < 0 for quantity in quantities.values()):
-        return None
     try:
-        return Usage(**quantities)
-    except ValueError:
+        return msgspec.convert(usage, Usage)
+    except msgspec.ValidationError:
         return None
 
 

@@ -153,7 +153,7 @@ class UpstreamBroken(UpstreamError):
 class UpstreamRefused(UpstreamError):
     """The provider said no, in its own words; its `status` is kept where it is the caller's."""
 
-    code = "upstream_refused"
+    code: str | None = "upstream_refused"
     billable = False
 
     def __init__(

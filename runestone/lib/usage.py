@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
+
+# Larger figures than any call can have are a provider's mistake, and would not fit a ledger line.
+Quantity = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 
 
 class UsageSource(StrEnum):
@@ -35,13 +39,13 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     so that no token is ever charged twice.
     """
 
-    input_tokens: int = 0
-    cached_input_tokens: int = 0
-    cache_write_tokens: int = 0
-    input_audio_tokens: int = 0
-    output_tokens: int = 0
-    reasoning_tokens: int = 0
-    output_audio_tokens: int = 0
+    input_tokens: Quantity = 0
+    cached_input_tokens: Quantity = 0
+    cache_write_tokens: Quantity = 0
+    input_audio_tokens: Quantity = 0
+    output_tokens: Quantity = 0
+    reasoning_tokens: Quantity = 0
+    output_audio_tokens: Quantity = 0
     source: UsageSource = UsageSource.REPORTED
 
     def __post_init__(self) -> None:
