@@ -88,12 +88,14 @@ class Line(msgspec.Struct, kw_only=True):
 class Hold:
     """Money held for one attempt; collects what its ledger line will say."""
 
-    def __init__(self, attempt: Attempt, tariff: Tariff, *, streamed: bool) -> None:
+    def __init__(
+        self, attempt: Attempt, tariff: Tariff, admitted: datetime, *, streamed: bool
+    ) -> None:
         self.id = attempt.id
-        self._attempt = attempt
         self._tariff = tariff
         self._streamed = streamed
-        self._admitted = datetime.now(UTC)
+        # One moment decides the prices of hold and charge, even if they change in between.
+        self._admitted = admitted
         self._started = time.monotonic()
         self._first_byte: float | None = None
         self._reported: Usage | None = None
@@ -196,6 +198,7 @@ class Accountant:
         `counted` is what to charge should the provider report no usage. Raises BudgetExhausted,
         ModelNotPriced or Unavailable, and then no money is held.
         """
+        admitted = datetime.now(UTC)
         tariff = self._prices.tariff(upstream, model)
         attempt = Attempt(
             id=uuid7(),
@@ -205,9 +208,9 @@ class Accountant:
             api_key_id=api_key_id,
             upstream=upstream,
             model=model,
-            **_amounts(tariff, input_tokens_max, output_tokens_max, counted, audio=audio),
+            **_amounts(tariff, admitted, input_tokens_max, output_tokens_max, counted, audio=audio),
         )
-        hold = Hold(attempt, tariff, streamed=streamed)
+        hold = Hold(attempt, tariff, admitted, streamed=streamed)
         await self._take(attempt, hold)
         hold.counted = counted
         try:
@@ -310,12 +313,17 @@ class Accountant:
 
 
 def _amounts(
-    tariff: Tariff, input_tokens_max: int, output_tokens_max: int, counted: Usage, *, audio: bool
+    tariff: Tariff,
+    admitted: datetime,
+    input_tokens_max: int,
+    output_tokens_max: int,
+    counted: Usage,
+    *,
+    audio: bool,
 ) -> dict[str, int | None]:
     """The most that the attempt can cost, and what it costs if it dies unseen."""
-    now = datetime.now(UTC)
-    highest = tariff.highest_cost(input_tokens_max, output_tokens_max, now, audio=audio)
-    estimate = tariff.cost(counted, now).amount_pico
+    highest = tariff.highest_cost(input_tokens_max, output_tokens_max, admitted, audio=audio)
+    estimate = tariff.cost(counted, admitted).amount_pico
     if highest is None or estimate is None:
         return {"amount_pico": None, "estimate_pico": None}
     return {"amount_pico": highest, "estimate_pico": min(estimate, highest)}

@@ -31,6 +31,8 @@ DECLARE
     numbers int[];
     budgets bigint[];
     amounts bigint[];
+    -- The windows under our lock. One that somebody opens meanwhile counts as missing.
+    locked bigint[];
     results bigint[] := '{}';
     verdict bigint;
 BEGIN
@@ -45,21 +47,21 @@ BEGIN
            WITH ORDINALITY AS a(tenant_id, project_id, api_key_id, amount_pico, number),
            LATERAL billing_budgets_of(a.tenant_id, a.project_id, a.api_key_id) b;
 
-    PERFORM FROM billing_budgetwindow w
-      WHERE w.budget_id = ANY(budgets) AND w.starts <= moment AND w.ends > moment
-      ORDER BY w.id FOR NO KEY UPDATE;
+    SELECT array_agg(w.id) INTO locked FROM (
+        SELECT w.id FROM billing_budgetwindow w
+        WHERE w.budget_id = ANY(budgets) AND w.starts <= moment AND w.ends > moment
+        ORDER BY w.id FOR NO KEY UPDATE) w;
 
     -- The common case: there is room for the whole batch, and one statement books it.
     IF NOT EXISTS (
         SELECT FROM (SELECT p.budget_id, sum(p.amount) AS amount, bool_or(p.amount IS NULL) AS unpriced
                      FROM unnest(budgets, amounts) p(budget_id, amount) GROUP BY 1) wanted
         JOIN billing_budget b ON b.id = wanted.budget_id
-        LEFT JOIN billing_budgetwindow w
-          ON w.budget_id = b.id AND w.starts <= moment AND w.ends > moment
+        LEFT JOIN billing_budgetwindow w ON w.budget_id = b.id AND w.id = ANY(locked)
         WHERE w.id IS NULL OR (b.hard AND (wanted.unpriced
               OR w.posted_pico + w.pending_pico + wanted.amount > w.limit_pico)))
     THEN
-        PERFORM billing_book_holds(owner, attempts, budgets, moment);
+        PERFORM billing_book_holds(owner, attempts, locked, moment);
         RETURN array_fill(0::bigint, ARRAY[json_array_length(attempts)]);
     END IF;
 
@@ -73,22 +75,21 @@ BEGIN
           INTO verdict
           FROM unnest(numbers, budgets, amounts) p(attempt, budget_id, amount)
           JOIN billing_budget b ON b.id = p.budget_id
-          LEFT JOIN billing_budgetwindow w
-            ON w.budget_id = b.id AND w.starts <= moment AND w.ends > moment
+          LEFT JOIN billing_budgetwindow w ON w.budget_id = b.id AND w.id = ANY(locked)
           WHERE p.attempt = number;
         IF verdict = 0 THEN
             PERFORM billing_book_holds(
-                owner, json_build_array(attempts -> (number - 1)), budgets, moment);
+                owner, json_build_array(attempts -> (number - 1)), locked, moment);
         END IF;
         results := results || verdict;
     END LOOP;
     RETURN results;
 END $$;
 
--- Books granted holds. Its caller has locked the windows of `budgets` and found room in them; a
--- budget that somebody adds meanwhile counts from the next call on.
+-- Books granted holds. Its caller has locked the windows `locked` and found room in them; a budget
+-- that somebody adds meanwhile counts from the next call on.
 CREATE OR REPLACE FUNCTION billing_book_holds(
-    owner bigint, attempts json, budgets bigint[], moment timestamptz)
+    owner bigint, attempts json, locked bigint[], moment timestamptz)
 RETURNS void
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
@@ -102,9 +103,7 @@ BEGIN
                a.model, coalesce(a.amount_pico, 0), a.estimate_pico, owner, moment,
                ARRAY(SELECT w.id
                      FROM billing_budgets_of(a.tenant_id, a.project_id, a.api_key_id) b
-                     JOIN billing_budgetwindow w
-                       ON w.budget_id = b.id AND w.starts <= moment AND w.ends > moment
-                     WHERE b.id = ANY(budgets)
+                     JOIN billing_budgetwindow w ON w.budget_id = b.id AND w.id = ANY(locked)
                      ORDER BY w.id)
         FROM json_to_recordset(attempts) AS a(
             id uuid, request_id uuid, tenant_id bigint, project_id bigint, api_key_id bigint,
@@ -225,7 +224,11 @@ BEGIN
         SELECT
             gen_random_uuid(), o.created, clock_timestamp(), 'correction', o.id, o.request_id,
             o.tenant_id, o.project_id, o.api_key_id, o.upstream, o.model, o.windows,
-            b.amount_pico - coalesce(k.amount_pico, 0), b.price_state,
+            -- A price that is unknown now says nothing about what was charged before.
+            CASE WHEN b.amount_pico IS NULL AND k.amount_pico IS NULL THEN NULL
+                 ELSE coalesce(b.amount_pico, k.amount_pico) - coalesce(k.amount_pico, 0) END,
+            CASE WHEN b.amount_pico IS NULL AND k.amount_pico IS NOT NULL THEN 'estimated'
+                 ELSE b.price_state END,
             ARRAY(SELECT json_array_elements_text(b.price_ids)::bigint), 0,
             b.input_tokens - k.input_tokens,
             b.cached_input_tokens - k.cached_input_tokens,
@@ -237,13 +240,13 @@ BEGIN
             b.usage_source, o.status, o.error, o.streamed, o.upstream_request_id,
             o.first_byte_ms, o.duration_ms
         FROM bill b JOIN known k ON k.id = b.id JOIN billing_entry o ON o.id = b.id
-        WHERE (b.amount_pico IS DISTINCT FROM k.amount_pico
+        WHERE ((b.amount_pico IS NOT NULL AND b.amount_pico IS DISTINCT FROM k.amount_pico)
                OR b.input_tokens <> k.input_tokens OR b.output_tokens <> k.output_tokens)
           AND (NOT only_orphans OR (o.kind = 'orphan' AND k.lines = 1))
         RETURNING corrects, windows, amount_pico
     ), moved AS (
         UPDATE billing_budgetwindow w SET posted_pico = w.posted_pico + m.amount
-        FROM (SELECT unnest(windows) AS window_id, sum(amount_pico) AS amount
+        FROM (SELECT unnest(windows) AS window_id, coalesce(sum(amount_pico), 0) AS amount
               FROM entry GROUP BY 1) m
         WHERE w.id = m.window_id
     )

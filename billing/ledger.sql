@@ -65,13 +65,20 @@ CREATE FUNCTION billing_entry_partitions(first timestamptz, months int) RETURNS 
 LANGUAGE plpgsql AS $$
 DECLARE
     starts timestamp;
+    name text;
 BEGIN
     FOR i IN 0..months LOOP
         starts := date_trunc('month', first AT TIME ZONE 'UTC') + make_interval(months => i);
-        EXECUTE format(
-            'CREATE TABLE IF NOT EXISTS %I PARTITION OF billing_entry FOR VALUES FROM (%L) TO (%L)',
-            'billing_entry_' || to_char(starts, 'YYYY_MM'),
-            starts AT TIME ZONE 'UTC', (starts + interval '1 month') AT TIME ZONE 'UTC');
+        name := 'billing_entry_' || to_char(starts, 'YYYY_MM');
+        IF to_regclass(name) IS NULL THEN
+            EXECUTE format(
+                'CREATE TABLE %I PARTITION OF billing_entry FOR VALUES FROM (%L) TO (%L)', name,
+                starts AT TIME ZONE 'UTC', (starts + interval '1 month') AT TIME ZONE 'UTC');
+            -- Row triggers reach partitions by themselves; those of TRUNCATE do not.
+            EXECUTE format(
+                'CREATE TRIGGER never_truncated BEFORE TRUNCATE ON %I '
+                'FOR EACH STATEMENT EXECUTE FUNCTION billing_entry_is_append_only()', name);
+        END IF;
     END LOOP;
 END $$;
 

@@ -125,9 +125,9 @@ class Tariff:
             Charge(Component.INPUT, input_tokens, highest_input),
             Charge(Component.OUTPUT, output_tokens, highest_output),
         ]
-        request = self._rate(Component.REQUEST, input_tokens, moment)
-        if request is not None:
-            charges.append(Charge(Component.REQUEST, 1, request))
+        if self._rate(Component.REQUEST, input_tokens, moment) is not None:
+            highest_request = self._highest((Component.REQUEST,), input_tokens, moment)
+            charges.append(Charge(Component.REQUEST, 1, highest_request))
         return total(charges)
 
     def _rate(self, component: Component, input_tokens: int, moment: datetime) -> Rate | None:

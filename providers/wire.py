@@ -125,8 +125,13 @@ class ChatRequest(Struct):
 
     @property
     def output_tokens_asked(self) -> int | None:
-        """The caller's own cap on one choice, reasoning included."""
-        return self.max_completion_tokens or self.max_tokens
+        """The caller's own cap on one choice, reasoning included.
+
+        An upstream obeys one of the two fields, and we cannot know which: the larger one counts.
+        """
+        if self.max_completion_tokens is None or self.max_tokens is None:
+            return self.max_completion_tokens or self.max_tokens
+        return max(self.max_completion_tokens, self.max_tokens)
 
 
 class ChatCall(Struct, frozen=True):
@@ -157,8 +162,21 @@ class UsageFigures(Struct):
 
 
 class Completion(Struct):
-    """What we read of a `chat.completion` or of a chunk of one."""
+    """What we read of a `chat.completion`."""
 
     choices: list[msgspec.Raw] | None = None
+    usage: UsageFigures | None = None
+    error: Any = None
+
+
+class ChunkChoice(Struct):
+    index: int = 0
+    finish_reason: str | None = None
+
+
+class CompletionChunk(Struct):
+    """What we read of a chunk that says more than some output."""
+
+    choices: list[ChunkChoice] | None = None
     usage: UsageFigures | None = None
     error: Any = None

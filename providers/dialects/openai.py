@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from providers.dialects.base import Answer, Relayed, Target, UpstreamRequest
-from providers.wire import ChatCall, Completion, UsageFigures
+from providers.wire import ChatCall, Completion, CompletionChunk, UsageFigures
 from runestone.lib import sse
 from runestone.lib.errors import (
     GatewayError,
@@ -25,7 +25,9 @@ OWN_FIELDS = frozenset(
 )
 
 _completion = msgspec.json.Decoder(Completion)
+_chunk = msgspec.json.Decoder(CompletionChunk)
 _true = msgspec.Raw(b"true")
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 # An upstream's word on the caller's request, which the caller can act on.
 _CALLERS_FAULT = {400, 409, 413, 415, 422}
@@ -58,7 +60,7 @@ class OpenAIDialect:
     def answer(self, call: ChatCall, body: bytes) -> Answer:
         try:
             completion = _completion.decode(body)
-        except (msgspec.DecodeError, RecursionError):
+        except _UNREADABLE:
             raise UpstreamBroken("The provider's answer is not a chat completion.") from None
         if completion.error:
             raise _refusal(502, {}, completion.error)
@@ -67,12 +69,13 @@ class OpenAIDialect:
         return Answer(body, read_usage(completion.usage))
 
     def relay(self, call: ChatCall) -> "OpenAIRelay":
-        return OpenAIRelay(wants_usage_chunk=call.request.wants_usage_chunk)
+        request = call.request
+        return OpenAIRelay(wants_usage_chunk=request.wants_usage_chunk, choices=request.choices)
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         try:
             decoded = msgspec.json.decode(body)
-        except (msgspec.DecodeError, RecursionError):
+        except _UNREADABLE:
             decoded = None
         detail = decoded.get("error") if isinstance(decoded, dict) else None
         return _refusal(status, headers, detail)
@@ -86,10 +89,12 @@ class OpenAIRelay:
         rb'"(?:content|arguments|refusal|reasoning|reasoning_content)": ?"((?:[^"\\]|\\.)+)"'
     )
 
-    def __init__(self, *, wants_usage_chunk: bool) -> None:
+    def __init__(self, *, wants_usage_chunk: bool, choices: int) -> None:
         self._reader = sse.Reader()
         self._wants_usage_chunk = wants_usage_chunk
-        self._finished = False
+        self._choices = choices
+        # Which choices have named their finish_reason.
+        self._finished: set[int] = set()
         self._done = False
         # Of the data being fed.
         self._usage: Usage | None = None
@@ -117,7 +122,7 @@ class OpenAIRelay:
         )
 
     def finish(self) -> bytes:
-        if not self._finished or not self._reader.is_between_events:
+        if len(self._finished) < self._choices or not self._reader.is_between_events:
             raise UpstreamBroken("The provider's stream was cut off before its end.")
         # Some vendors end without saying so; the SDKs want it said.
         return sse.encode(sse.DONE)
@@ -126,34 +131,45 @@ class OpenAIRelay:
         """The event's payload as the caller gets it; None if it is not for the caller."""
         if not (payload.startswith(b"{") and payload.rstrip().endswith(b"}")):
             raise UpstreamBroken("The provider sent an event that is not JSON.")
-        if b'"finish_reason":' in payload:
-            self._finished = self._finished or _names_a_reason(payload)
+        # JSON may span several data lines; between its tokens a line end is only white space.
+        payload = payload.replace(b"\n", b" ")
         if (output := self._output.search(payload)) is not None:
             self._pieces += 1
             self._text_bytes += len(output[1])
         if self._says_more_than_output(payload):
-            chunk = self._decoded(payload)
+            chunk = _decoded(payload)
+            self._finished |= {
+                choice.index for choice in chunk.choices or () if choice.finish_reason
+            }
             if chunk.usage is not None:
                 self._usage = read_usage(chunk.usage)
-                if not chunk.choices and not self._wants_usage_chunk:
-                    return None
+            if chunk.error:
+                raise _refusal(502, {}, chunk.error)
+            if chunk.usage is not None and not chunk.choices and not self._wants_usage_chunk:
+                return None
         if not self._wants_usage_chunk:
             # We asked for usage; the caller did not, and gets what it would have got.
             payload = payload.replace(b',"usage":null', b"")
         return payload
 
     def _says_more_than_output(self, payload: bytes) -> bool:
-        carries_usage = b'"usage":' in payload and b'"usage":null' not in payload
-        return carries_usage or b'"error":' in payload
+        return (
+            _says(payload, b'"usage":')
+            or _says(payload, b'"finish_reason":')
+            or b'"error":' in payload
+        )
 
-    def _decoded(self, payload: bytes) -> Completion:
-        try:
-            chunk = _completion.decode(payload)
-        except (msgspec.DecodeError, RecursionError):
-            raise UpstreamBroken("The provider sent an event that is not JSON.") from None
-        if chunk.error:
-            raise _refusal(502, {}, chunk.error)
-        return chunk
+
+def _says(payload: bytes, field: bytes) -> bool:
+    """Whether `payload` has `field` with a value that is not null."""
+    return field in payload and field + b"null" not in payload
+
+
+def _decoded(payload: bytes) -> CompletionChunk:
+    try:
+        return _chunk.decode(payload)
+    except _UNREADABLE:
+        raise UpstreamBroken("The provider sent an event that we cannot read.") from None
 
 
 def read_usage(figures: UsageFigures | None) -> Usage | None:
@@ -184,10 +200,6 @@ def _raw(value: Any) -> msgspec.Raw:
 def _with_usage(stream_options: msgspec.Raw | None) -> msgspec.Raw:
     asked = msgspec.json.decode(stream_options or b"null", type=dict[str, msgspec.Raw] | None)
     return _raw({**(asked or {}), "include_usage": _true})
-
-
-def _names_a_reason(payload: bytes) -> bool:
-    return b'"finish_reason":null' not in payload and b'"finish_reason": null' not in payload
 
 
 def _refusal(status: int, headers: Mapping[str, str], detail: Any) -> UpstreamError:

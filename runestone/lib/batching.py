@@ -68,6 +68,8 @@ class Batcher(Generic[Item, Result]):
         batch = [self._waiting.popleft() for _ in range(count)]
         try:
             results = await self._send([item for item, _ in batch])
+            if len(results) != count:
+                raise RuntimeError(f"{len(results)} results for {count} items")
         except Exception as error:  # noqa: BLE001 -- each caller of the batch gets it
             for _, future in batch:
                 if not future.done():

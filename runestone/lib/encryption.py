@@ -48,7 +48,7 @@ class Vault:
         ciphertext = sealed[_KEY_ID_BYTES + _NONCE_BYTES :]
         try:
             return cipher.decrypt(nonce, ciphertext, context.encode()).decode()
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: cut short, or not text
             raise CannotOpen("sealed for another context, or changed since") from None
 
 

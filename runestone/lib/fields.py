@@ -3,7 +3,12 @@
 from decimal import Decimal
 from typing import Any
 
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.utils.functional import cached_property
+
+_DIGITS = 30
 
 
 class PicoField(models.BigIntegerField):  # type: ignore[type-arg]  # not generic at run time
@@ -18,7 +23,7 @@ class PicoSumField(models.DecimalField):  # type: ignore[type-arg]  # not generi
     description = "Sum in pico-USD"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs |= {"max_digits": 30, "decimal_places": 0}
+        kwargs |= {"max_digits": _DIGITS, "decimal_places": 0}
         super().__init__(*args, **kwargs)
 
     def deconstruct(self) -> tuple[str, str, Any, Any]:
@@ -30,5 +35,18 @@ class PicoSumField(models.DecimalField):  # type: ignore[type-arg]  # not generi
         return None if value is None else int(value)
 
     def to_python(self, value: Any) -> Any:
-        value = super().to_python(value)
-        return None if value is None else int(value)
+        amount = super().to_python(value)
+        if amount is None:
+            return None
+        if amount != int(amount):
+            raise ValidationError(
+                "%(value)s is not a whole number of pico-USD", params={"value": value}
+            )
+        return int(amount)
+
+    @cached_property
+    def validators(self) -> list[Any]:
+        """DecimalField's own check cannot read integers; this one says the same of them."""
+        bound = 10**_DIGITS - 1
+        own = [MinValueValidator(-bound), MaxValueValidator(bound)]
+        return [*own, *self._validators]  # type: ignore[attr-defined]  # Field's own list of them

@@ -12,15 +12,19 @@ _PLACES = 12
 
 def pico_from_usd(usd: Decimal | str | int) -> int:
     """The whole number of pico-dollars in `usd`; ValueError if it is not whole."""
-    pico = Decimal(usd).scaleb(_PLACES)
-    if pico != pico.to_integral_value():
-        raise ValueError(f"{usd} USD is finer than a pico-dollar")
-    return int(pico)
+    amount = Decimal(usd)
+    if amount.is_finite():
+        numerator, denominator = amount.as_integer_ratio()
+        pico, rest = divmod(numerator * PICO_PER_USD, denominator)
+        if not rest:
+            return pico
+    raise ValueError(f"{usd} USD is finer than a pico-dollar, or no number")
 
 
 def usd_from_pico(pico: int) -> Decimal:
-    """`pico` as exact dollars, without trailing zeros: 150_000 -> Decimal('1.5E-7')."""
-    return Decimal(pico).scaleb(-_PLACES)
+    """`pico` as dollars with twelve places, exact however large."""
+    digits = tuple(int(digit) for digit in str(abs(pico)))
+    return Decimal((int(pico < 0), digits, -_PLACES))
 
 
 def format_usd(pico: int) -> str:

@@ -46,12 +46,19 @@ class Revisions:
     async def refresh(self) -> None:
         """Reloads what has changed since the last time."""
         rows = await self._connection.fetch("SELECT topic, number FROM config_revision")
+        failure: Exception | None = None
         for topic, number in rows:
             reload = self._reloads.get(topic)
             if reload is not None and self._seen.get(topic) != number:
-                # Only a reload that succeeded counts as seen; a failed one is tried again.
-                await reload(self._connection)
-                self._seen[topic] = number
+                try:
+                    # Only a reload that succeeded counts as seen; a failed one is tried again,
+                    # and keeps no other topic from its own: keys are revoked whatever prices do.
+                    await reload(self._connection)
+                    self._seen[topic] = number
+                except Exception as error:  # noqa: BLE001 -- raised again below
+                    failure = error
+        if failure is not None:
+            raise failure
 
     async def _watch(self) -> None:
         while True:

@@ -31,30 +31,33 @@ class Reader:
     def __init__(self) -> None:
         self._rest = b""
         self._begun = False
+        self._after_cr = False
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that `data` completes."""
+        if b"\r" in data or self._after_cr:
+            data = self._with_plain_line_ends(data)
         if self._rest:
             data = self._rest + data
         if not self._begun:
-            if _BOM.startswith(data[:3]) and len(data) < len(_BOM):
+            if len(data) < len(_BOM) and _BOM.startswith(data):
                 self._rest = data
                 return []
             data = data.removeprefix(_BOM)
             self._begun = True
-        if b"\r" in data:
-            data = self._with_plain_line_ends(data)
         *events, self._rest = data.split(b"\n\n")
         if len(self._rest) > EVENT_BYTES_MAX:
             raise UpstreamBroken("The provider sent an event that is too large.")
         return [event for event in map(_parse, events) if event is not None]
 
     def _with_plain_line_ends(self, data: bytes) -> bytes:
-        # A final CR may be the first half of a CRLF: it waits for the next bytes.
-        held_back = b"\r" if data.endswith(b"\r") else b""
-        if held_back:
-            data = data[:-1]
-        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") + held_back
+        # A CR ends its line at once; an LF right after it, perhaps in the next data, is the rest.
+        if self._after_cr:
+            if not data:
+                return data
+            data = data.removeprefix(b"\n")
+        self._after_cr = data.endswith(b"\r")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     @property
     def is_between_events(self) -> bool:
