@@ -12,8 +12,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from runestone import __version__
-from runestone.lib.encryption import Vault
 from runestone.admin.look import UNFOLD as UNFOLD
+from runestone.lib.encryption import Vault
 from runestone.local import paths, secrets
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -172,7 +172,6 @@ FORMAT_MODULE_PATH = ["runestone.formats"]
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "runestone" / "static"]
-STATIC_ROOT = BASE_DIR / "staticfiles"
 # Served from the apps' own folders: no collectstatic step between a clone and the admin.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG

@@ -18,11 +18,12 @@ from unfold.datasets import BaseDataset
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from billing.models import Budget, BudgetWindow
-from runestone.admin.parts import EMPTY, DeskAdmin, ReadOnlyAdmin, column, usd
-from runestone.lib.money import format_usd, pico_from_usd, usd_from_pico
+from runestone.admin.parts import EMPTY, DeskAdmin, ReadOnlyAdmin, TabAdmin, column, usd
+from runestone.lib.money import format_usd, pico_from_usd
 
-ACTIVE_COLOURS = {"hard": "success", "watching": "info", "off": ""}
-LIMIT_DIGITS_MAX = 30
+ACTIVE_COLOURS = {"enforced": "success", "watching": "info", "off": ""}
+# As many as a Decimal keeps exactly: ten thousand million million dollars.
+LIMIT_DIGITS_MAX = 28
 PICO_PLACES = 12
 NEAR_PERCENT = 80
 
@@ -45,7 +46,8 @@ class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
         super().__init__(*args, **kwargs)
         if self.instance.pk:
             # Plain digits: a Decimal would show itself as 1E-12.
-            self.initial["limit"] = f"{usd_from_pico(self.instance.limit_pico):f}"
+            limit = format_usd(self.instance.limit_pico)
+            self.initial["limit"] = limit.removeprefix("$").replace(",", "")
 
     def clean(self) -> None:
         super().clean()
@@ -85,12 +87,10 @@ class BudgetWindowColumns(ReadOnlyAdmin):
         return meter(obj)
 
 
-class BudgetWindows(BudgetWindowColumns):
+class BudgetWindows(BudgetWindowColumns, TabAdmin):
     """The windows of one budget, under its form."""
 
-    list_display_links = None
     list_per_page = 12
-    sortable_by = ()
     ordering = ("-starts",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -151,7 +151,7 @@ class BudgetColumns:
     def kind(self, obj: Budget) -> str:
         if not obj.active:
             return "off"
-        return "hard" if obj.hard else "watching"
+        return "enforced" if obj.hard else "watching"
 
 
 @admin.register(Budget)

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 
 from billing.models import GatewayInstance, Hold
-from runestone.admin.parts import CountlessPaginator, ReadOnlyAdmin, column, usd
+from runestone.admin.parts import InfinitePaginator, ReadOnlyAdmin, column, usd
 from runestone.lib.ids import request_name
 
 INSTANCE_COLOURS = {"alive": "success", "silent": "warning", "fenced": "danger"}
@@ -22,17 +22,17 @@ SILENT_AFTER = timedelta(seconds=15)
 
 @admin.register(Hold)
 class HoldAdmin(ReadOnlyAdmin):
-    list_display = ("created", "request", "tenant", "way", "held", "estimate", "instance")
+    list_display = ("created", "call", "tenant", "way", "held", "estimate", "instance")
     list_filter = (("tenant", AutocompleteSelectFilter), ("instance", AutocompleteSelectFilter))
     list_select_related = ("tenant", "instance")
     ordering = ("-created",)
     sortable_by = ("created",)
-    paginator = CountlessPaginator
+    paginator = InfinitePaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     fields = (
         "created",
-        "request",
+        "call",
         ("tenant", "project", "api_key"),
         ("upstream", "model"),
         ("held", "estimate"),
@@ -40,7 +40,7 @@ class HoldAdmin(ReadOnlyAdmin):
     )
 
     @column("request")
-    def request(self, obj: Hold) -> SafeString:
+    def call(self, obj: Hold) -> SafeString:
         return format_html('<span class="rs-mono">{}</span>', request_name(obj.request_id))
 
     @column("model", header=True)

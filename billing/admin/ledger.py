@@ -32,8 +32,9 @@ from unfold.datasets import BaseDataset
 
 from billing.admin.request_page import request_page
 from billing.models import Entry
-from runestone.admin.parts import CountlessPaginator, ReadOnlyAdmin, column, usd
+from runestone.admin.parts import InfinitePaginator, ReadOnlyAdmin, TabAdmin, column
 from runestone.lib.ids import REQUEST_PREFIX, request_name, request_uuid
+from runestone.lib.money import format_usd
 
 STATEMENT_MS_MAX = 5000
 RECENT_LINES = 20
@@ -47,15 +48,8 @@ _WINDOWS = {
 }
 _RANGE = ("created_from_0", "created_to_0")
 
+DOUBTFUL = ("unpriced", "estimated", "orphan")
 OUTCOME_COLOURS = {"2": "success", "3": "info", "4": "warning", "5": "danger", "0": "danger"}
-LINE_COLOURS = {
-    "charge": "",
-    "void": "",
-    "correction": "info",
-    "orphan": "warning",
-    "estimated": "warning",
-    "unpriced": "danger",
-}
 
 
 class RecentFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types
@@ -139,7 +133,7 @@ def is_search(request: HttpRequest) -> bool:
 
 class EntryColumns(ReadOnlyAdmin):
     @column("request")
-    def request(self, obj: Entry) -> SafeString:
+    def call(self, obj: Entry) -> SafeString:
         name = request_name(obj.request_id)
         return format_html(
             '<span class="rs-mono" title="{}">{}…{}</span>', name, REQUEST_PREFIX, name[-8:]
@@ -165,13 +159,13 @@ class EntryColumns(ReadOnlyAdmin):
             f"{obj.output_tokens:,}",
         )
 
-    @column("line", label=LINE_COLOURS)
-    def line(self, obj: Entry) -> str:
-        return line_words(obj)
-
     @column("amount")
     def amount(self, obj: Entry) -> SafeString:
-        return usd(obj.amount_pico, "unknown")
+        words = line_words(obj)
+        tone = "rs-warn" if words in DOUBTFUL else "rs-quiet"
+        note = format_html('<small class="{}">{}</small>', tone, words) if words else ""
+        amount = "unknown" if obj.amount_pico is None else format_usd(obj.amount_pico)
+        return format_html('<span class="rs-number">{}{}</span>', amount, note)
 
 
 def outcome_words(entry: Entry) -> str:
@@ -179,12 +173,12 @@ def outcome_words(entry: Entry) -> str:
 
 
 def line_words(entry: Entry) -> str:
-    """The one thing to know about a line: what kind it is, or how sure its amount is."""
+    """What makes a line other than an ordinary charge: its kind, or how sure its amount is."""
     if entry.price_state == Entry.PriceState.UNPRICED:
         return "unpriced"
     if entry.kind == Entry.Kind.CHARGE and entry.price_state == Entry.PriceState.ESTIMATED:
         return "estimated"
-    return entry.kind
+    return "" if entry.kind == Entry.Kind.CHARGE else entry.kind
 
 
 class RecentPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
@@ -193,28 +187,26 @@ class RecentPaginator(Paginator):  # type: ignore[type-arg]  # not generic at ru
     template_name = "admin/billing/entry/recent_footer.html"
 
     @cached_property
-    def count(self) -> int:  # type: ignore[override]  # a cached property there as well
+    def count(self) -> int:
         return self.per_page
 
 
-class TenantEntries(EntryColumns):
+class TenantEntries(EntryColumns, TabAdmin):
     """The newest lines of one tenant, as a tab of its page: first in (tenant_id, created)."""
 
-    list_display = ("created", "linked_request", "way", "outcome", "tokens", "amount")
-    list_display_links = None
+    list_display = ("created", "linked_call", "way", "outcome", "tokens", "amount")
     list_per_page = RECENT_LINES
     paginator = RecentPaginator
     show_full_result_count = False
-    sortable_by = ()
     ordering = ("-created",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).filter(tenant_id=self.extra_context["object"])
 
     @column("request")
-    def linked_request(self, obj: Entry) -> SafeString:
+    def linked_call(self, obj: Entry) -> SafeString:
         url = reverse("admin:billing_entry_change", args=[obj.pk])
-        return format_html('<a href="{}" class="text-link">{}</a>', url, self.request(obj))
+        return format_html('<a href="{}" class="text-link">{}</a>', url, self.call(obj))
 
 
 class TenantEntriesDataset(BaseDataset):  # type: ignore[misc]  # unfold ships no types
@@ -228,15 +220,14 @@ class TenantEntriesDataset(BaseDataset):  # type: ignore[misc]  # unfold ships n
 class EntryAdmin(EntryColumns):
     list_display = (
         "created",
-        "request",
+        "call",
         "payer",
         "way",
         "outcome",
         "tokens",
-        "line",
         "amount",
     )
-    list_display_links = ("created", "request")
+    list_display_links = ("created", "call")
     list_filter = (
         RecentFilter,
         ("created", BetweenFilter),
@@ -253,7 +244,7 @@ class EntryAdmin(EntryColumns):
     list_before_template = "admin/billing/entry/window.html"
     search_fields = ("request_id__exact",)
     search_help_text = "Request: req_… or UUID"
-    paginator = CountlessPaginator
+    paginator = InfinitePaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     ordering = ("-created",)
@@ -303,6 +294,7 @@ class EntryAdmin(EntryColumns):
                 **self.admin_site.each_context(request),
                 "opts": self.opts,
                 "title": request_name(entry.request_id),
+                "original": entry,
                 **request_page(entry),
             },
         )

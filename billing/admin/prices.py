@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
+from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from billing.models import TOKENS_PER_PRICE, Entry, Hold, Price
 from runestone.admin.parts import DeskAdmin, column
@@ -53,6 +54,11 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
             "valid_to",
             "source",
         ]
+        labels: ClassVar = {
+            "usd": "Price, USD",
+            "per": "Per so many units",
+            "context_from": "From input tokens",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,6 +72,7 @@ class NewPriceForm(PriceForm):
     supersede = forms.BooleanField(
         required=False,
         label="Replace the present price",
+        widget=UnfoldBooleanSwitchWidget,
         help_text="Ends the open row of the same component where this one begins.",
     )
 
@@ -111,12 +118,12 @@ class PriceAdmin(DeskAdmin):
     fieldsets = (
         (None, {"fields": ("used", ("upstream", "model"), "component")}),
         ("Price", {"fields": (("usd", "per"), "context_from")}),
-        ("Validity", {"fields": (("valid_from", "valid_to"), "source")}),
+        ("Validity", {"fields": ("valid_from", "valid_to", "source")}),
     )
     add_fieldsets = (
         (None, {"fields": (("upstream", "model"), "component")}),
         ("Price", {"fields": (("usd", "per"), "context_from")}),
-        ("Validity", {"fields": (("valid_from", "valid_to"), _SUPERSEDE, "source")}),
+        ("Validity", {"fields": ("valid_from", _SUPERSEDE, "valid_to", "source")}),
     )
 
     # --- What may be done ------------------------------------------------------------------------
@@ -135,7 +142,15 @@ class PriceAdmin(DeskAdmin):
             return ()
         if not is_used(obj):
             return ("used",)
-        return ("used", *(name for name in PriceForm.Meta.fields if name != "valid_to"))
+        return ("used", "price", "tier", *(set(PriceForm.Meta.fields) - {"valid_to"}))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Price | None = None) -> Any:
+        if obj is None or not is_used(obj):
+            return super().get_fieldsets(request, obj)
+        return (
+            (None, {"fields": ("used", ("upstream", "model"), "component", ("price", "tier"))}),
+            ("Validity", {"fields": ("valid_from", "valid_to", "source")}),
+        )
 
     # --- Columns ---------------------------------------------------------------------------------
 

@@ -122,7 +122,7 @@ def _history(line: Entry) -> dict[str, Any]:
         "id": line.id,
         "posted": line.posted,
         "kind": line.kind,
-        "state": line.get_price_state_display(),
+        "state": line.price_state,
         "tokens": f"{line.input_tokens:,} → {line.output_tokens:,}",
         "amount": _amount(line.amount_pico),
     }

@@ -10,14 +10,11 @@ from unfold.datasets import BaseDataset
 
 from billing.admin.budgets import BudgetColumns
 from billing.models import Budget
-from runestone.admin.parts import ReadOnlyAdmin, column
+from runestone.admin.parts import TabAdmin, column
 
 
-class TenantBudgets(BudgetColumns, ReadOnlyAdmin):
+class TenantBudgets(BudgetColumns, TabAdmin):
     list_display = ("linked_scope", "period", "limit", "use", "kind")
-    list_display_links = None
-    list_per_page = 20
-    sortable_by = ()
     ordering = ("id",)
 
     def get_queryset(self, request: HttpRequest) -> Any:

@@ -68,7 +68,7 @@ class PricedModelAdmin(ModelAdmin):
         if not ways:
             return format_html('<span class="rs-warn">{}</span>', "no price")
         return format_html_join(
-            format_html("<br>"),
+            SafeString("<br>"),
             '<span class="rs-nowrap">{} / {} <span class="rs-quiet">{}</span></span>',
             (
                 (*(prices.get(component, EMPTY) for component in _SHOWN), upstream)

@@ -24,9 +24,10 @@ else:
 
 __all__ = [
     "EMPTY",
-    "CountlessPaginator",
     "DeskAdmin",
+    "InfinitePaginator",
     "ReadOnlyAdmin",
+    "TabAdmin",
     "TabularInline",
     "ask_first",
     "column",
@@ -50,6 +51,10 @@ class DeskAdmin(PlainAdmin):
     compressed_fields = True
     empty_value_display = EMPTY
 
+    if TYPE_CHECKING:
+
+        def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]: ...
+
 
 class ReadOnlyAdmin(DeskAdmin):
     """Rows that only the gateway writes: to be looked at, by nobody to be changed."""
@@ -64,14 +69,26 @@ class ReadOnlyAdmin(DeskAdmin):
         return False
 
 
-class CountlessPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
-    """Never counts the rows, and ends after so many pages: OFFSET reads all that it skips."""
+class TabAdmin(ReadOnlyAdmin):
+    """The columns of a table within another object's page; unfold says whose in extra_context."""
+
+    extra_context: dict[str, Any]
+    list_display_links = None
+    list_per_page = 20
+    sortable_by = ()
+
+
+class InfinitePaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
+    """Never counts the rows, and ends after so many pages: OFFSET reads all that it skips.
+
+    Named like unfold's own, because its header asks for the name before it shows a count.
+    """
 
     template_name = "admin/runestone/pagination_countless.html"
     pages_max = 100
 
     @cached_property
-    def count(self) -> int:  # type: ignore[override]  # a cached property there as well
+    def count(self) -> int:
         return self.per_page * self.pages_max
 
 

@@ -13,7 +13,7 @@ from unfold.datasets import BaseDataset
 
 from runestone.admin.parts import (
     DeskAdmin,
-    ReadOnlyAdmin,
+    TabAdmin,
     TabularInline,
     ask_first,
     column,
@@ -25,13 +25,10 @@ from tenants.models import ApiKey, Member, Project, Tenant
 TENANT_COLOURS = {"active": "success", "suspended": "danger"}
 
 
-class TenantKeys(ReadOnlyAdmin):
+class TenantKeys(TabAdmin):
     """The keys of one tenant, as a tab of its page."""
 
     list_display = ("linked_name", "state", "project_name", "created", "expires_at")
-    list_display_links = None
-    list_per_page = 20
-    sortable_by = ()
     ordering = ("-created",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
