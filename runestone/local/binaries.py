@@ -68,6 +68,7 @@ def version(program: Path, account: Account) -> str | None:
             user=account.uid if account.lent else None,
             group=account.gid if account.lent else None,
             extra_groups=[] if account.lent else None,
+            start_new_session=True,  # a Ctrl-C here would look like a program that does not run
             capture_output=True,
             text=True,
             timeout=VERSION_SECONDS_MAX,

@@ -49,6 +49,11 @@ class Home:
         socket = f"host={quote(str(self.sockets))}&port={POSTGRES_PORT}"
         return f"postgresql://{POSTGRES_USER}@/{name}?{socket}"
 
+    def remove_sockets(self) -> None:
+        """Unless another server still has one here."""
+        with suppress(OSError):
+            self.sockets.rmdir()
+
     def redis_url(self, number: int = 0) -> str:
         return f"unix://{quote(str(self.valkey_socket))}?db={number}"
 

@@ -93,12 +93,16 @@ class Supervisor:
             self._bring_up()
             self._watch()
         except _Stopped:
-            return 0 if self.was_up else 128 + (self._signal or 0)
+            pass
         except StackError as error:
-            self._console.fail(str(error))
+            # A Ctrl-C may also hit a child that has no session of its own yet.
+            if self._signal is None:
+                self._console.fail(str(error))
         finally:
             self._take_down()
-        return 1
+        if self._signal is None:
+            return 1
+        return 0 if self.was_up else 128 + self._signal
 
     def _bring_up(self) -> None:
         self._plan.home.data.mkdir(parents=True, exist_ok=True)

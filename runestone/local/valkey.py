@@ -76,6 +76,7 @@ class Valkey:
     def stop(self) -> None:
         if self.process is not None:
             self.process.stop()
+            self.home.remove_sockets()
         self._lock.release()
 
     def __post_init__(self) -> None:

@@ -32,7 +32,12 @@ open(sys.argv[1] + "/" + sys.argv[2], "w").close()
 time.sleep(60)
 """
 DIES = "import sys, time; time.sleep(0.3); print('a last word', file=sys.stderr); sys.exit(3)"
-DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+DEAF = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+open(sys.argv[1] + "/" + sys.argv[2], "w").close()
+time.sleep(60)
+"""
 WARNS = """
 import sys, time
 print("2026-01-01 00:00:00,000 INFO    x: whisper", file=sys.stderr)
@@ -59,7 +64,6 @@ def main(data: Path, case: str) -> int:
     ready = {
         "never ready": lambda: "the gateway is shy",
         "dies": lambda: None,
-        "deaf": lambda: None,
         "warns": lambda: None,
     }.get(case, lambda: None if all((data / name).exists() for name in SERVICES) else "wait")
     if case == "never ready":
@@ -69,7 +73,7 @@ def main(data: Path, case: str) -> int:
     plan = Plan(
         home=home,
         ports=(Port("127.0.0.1", int(os.environ.get("FAKE_PORT", free_port())), "PORT"),),
-        servers=(Postgres(home), Valkey(home)) if case == "servers" else (),
+        servers=(Postgres(home, durable=False), Valkey(home)) if case == "servers" else (),
         steps=(
             Step(program("step", failing if case == "step fails" else ""), "a"),
             Step(program("seed", SEED), "b", lambda output: console.say(f"seeded: {output}")),

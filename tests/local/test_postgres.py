@@ -48,7 +48,7 @@ def test_it_works(postgres, running, monkeypatch):
     tell(postgres, "CREATE TABLE kept AS SELECT 1 AS one")
     postgres.stop()
     assert processes_below(postgres.home.data) == {}
-    running(Postgres(postgres.home))
+    running(Postgres(postgres.home, durable=False))
     assert ask(postgres, "SELECT one FROM kept") == 1
 
 
@@ -71,6 +71,7 @@ def test_a_pid_file_with_somebody_elses_process_does_not_keep_it_out(postgres, r
     postgres.stop()
     stale = f"{os.getppid()}\n{home.data / 'postgres'}\n1\n5432\n{home.sockets}\n\n"
     (home.data / "postgres/postmaster.pid").write_text(stale)
+    server_account().own(home.sockets)
     (home.sockets / ".s.PGSQL.5432.lock").write_text(stale)
     running(Postgres(home, durable=False))
 

@@ -41,6 +41,7 @@ class Run:
         """The exit code. Whatever the reason was, nobody is left."""
         code = self.process.wait(WAIT_SECONDS_MAX)
         assert processes_below(self.data) == {}
+        assert not (self.data.parent / "s").exists()
         return code
 
     def stop(self, number=signal.SIGINT):
