@@ -45,9 +45,11 @@ async def data_plane(scope: Scope, receive: Receive, send: Send) -> None:
             await _STREAMS[path](scope, _already_read(receive), send)
             return
         view, arguments = _view_of(scope, path)
-        request = ASGIRequest(scope, io.BytesIO(call.body))
+        # The call has the headers; Django would copy each into an environment that nobody reads.
+        request = ASGIRequest({**scope, "headers": []}, io.BytesIO())
         response = (await view(request, **arguments)).render()
-        await _answer(send, response.status_code, dict(response.headers.items()), response.content)
+        named = headers.of_answer(call) | dict(response.headers.items())
+        await _answer(send, response.status_code, named, response.content)
     except ClientLeft:
         return
     except Exception as error:  # noqa: BLE001 -- the last wall: nothing answers with a traceback

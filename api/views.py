@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import errors, gateway, headers
+from api import errors, gateway
 from api.requests import Call
 from providers.catalog import CatalogModel
 from runestone.lib.errors import MethodNotAllowed
@@ -47,7 +47,6 @@ class AsyncAPIView(APIView):
     async def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]  # the async twin of APIView.dispatch
         self.args, self.kwargs, self.headers, self.format_kwarg = args, kwargs, {}, None
         self.request = drf_request = self.initialize_request(request, *args, **kwargs)
-        call: Call = request.scope["call"]
         try:
             accepted = self.perform_content_negotiation(drf_request)
             drf_request.accepted_renderer, drf_request.accepted_media_type = accepted
@@ -57,8 +56,6 @@ class AsyncAPIView(APIView):
             response = await handler(drf_request, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 -- every error leaves in OpenAI's shape
             response = self.handle_exception(error)
-        for name, value in headers.of_answer(call).items():
-            response.headers.setdefault(name, value)
         self.response = self.finalize_response(drf_request, response, *args, **kwargs)
         return self.response
 

@@ -4,8 +4,8 @@ A component without a price of its own falls back to the one it is a kind of (a 
 input token). Where no fallback has a price either, the price is unknown, and unknown is never $0.
 """
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from math import lcm
@@ -24,7 +24,7 @@ FALLBACKS = {
 
 
 class Rate(Struct, frozen=True):
-    """One price row: `numerator / denominator` pico-USD a unit, in lowest terms or not."""
+    """One price row: `numerator / denominator` pico-USD a unit, in lowest terms."""
 
     price_id: int
     component: Component
@@ -48,13 +48,13 @@ def rate(
     valid_to: datetime | None,
 ) -> Rate:
     """A price row, its decimal dollars turned into an exact ratio of integers."""
-    numerator, denominator = (usd * PICO_PER_USD).as_integer_ratio()
+    ratio = Fraction(usd) * PICO_PER_USD / per
     return Rate(
         price_id,
         Component(component),
         context_from,
-        numerator,
-        denominator * per,
+        ratio.numerator,
+        ratio.denominator,
         valid_from,
         valid_to,
     )
@@ -82,28 +82,55 @@ class Cost(Struct, frozen=True):
 UNPRICED = Cost(None)
 
 
+class Tier(Struct, frozen=True):
+    """What holds for calls of at least `context_from` input tokens, fallbacks resolved.
+
+    The highest rates are over all tiers up to this one: a call that is bounded by so many tokens
+    may use fewer and fall into a lower tier, which need not be the cheaper one.
+    """
+
+    context_from: int
+    rates: dict[Component, Rate]
+    highest_input: Rate | None
+    highest_output: Rate | None
+    highest_request: Rate | None
+
+
+class Schedule(Struct, frozen=True):
+    """A tariff during a time in which no price begins or ends: [starts, ends), None unbounded."""
+
+    starts: datetime | None
+    ends: datetime | None
+    tiers: tuple[Tier, ...]
+
+    def covers(self, moment: datetime) -> bool:
+        return (self.starts is None or self.starts <= moment) and (
+            self.ends is None or moment < self.ends
+        )
+
+    def tier(self, input_tokens: int) -> Tier:
+        """The highest one that so many tokens reach; the last one begins at 0."""
+        return next(tier for tier in self.tiers if tier.context_from <= input_tokens)
+
+
 class Tariff:
     """The price rows of one upstream's model."""
 
     def __init__(self, rates: Iterable[Rate]) -> None:
-        self._rates: dict[Component, list[Rate]] = {}
-        # The highest tier first: the first one that a call reaches is its tier.
-        for each in sorted(rates, key=lambda rate: -rate.context_from):
-            self._rates.setdefault(each.component, []).append(each)
+        self._rates = list(rates)
+        self._schedule = self._schedule_at(datetime.now(UTC))
 
     def cost(self, usage: Usage, moment: datetime) -> Cost:
         """What `usage` costs for a call admitted at `moment`."""
+        rates = self._tier(usage.input_tokens, moment).rates
         charges: list[Charge] = []
-        quantities = [*usage.components()]
-        if Component.REQUEST in self._rates:
-            quantities.append((Component.REQUEST, 1))
-        for component, quantity in quantities:
-            found = self._rate(component, usage.input_tokens, moment)
-            if found is None and component is Component.REQUEST:
-                continue
-            if found is None:
+        for component, quantity in usage.components():
+            rate = rates.get(component)
+            if rate is None:
                 return UNPRICED
-            charges.append(Charge(component, quantity, found))
+            charges.append(Charge(component, quantity, rate))
+        if (per_request := rates.get(Component.REQUEST)) is not None:
+            charges.append(Charge(Component.REQUEST, 1, per_request))
         return Cost(total(charges), tuple(charges))
 
     def highest_cost(
@@ -114,38 +141,62 @@ class Tariff:
         `audio`: whether some may be audio, which has no fallback to the price of text. None where
         a price is unknown that may be needed.
         """
-        needed = [Component.INPUT, Component.OUTPUT]
-        if audio:
-            needed += [Component.INPUT_AUDIO, Component.OUTPUT_AUDIO]
-        if any(self._rate(component, input_tokens, moment) is None for component in needed):
+        tier = self._tier(input_tokens, moment)
+        if tier.highest_input is None or tier.highest_output is None:
             return None
-        highest_input = self._highest(_INPUT_KINDS, input_tokens, moment)
-        highest_output = self._highest(_OUTPUT_KINDS, input_tokens, moment)
+        if audio and not {Component.INPUT_AUDIO, Component.OUTPUT_AUDIO} <= tier.rates.keys():
+            return None
         charges = [
-            Charge(Component.INPUT, input_tokens, highest_input),
-            Charge(Component.OUTPUT, output_tokens, highest_output),
+            Charge(Component.INPUT, input_tokens, tier.highest_input),
+            Charge(Component.OUTPUT, output_tokens, tier.highest_output),
         ]
-        if self._rate(Component.REQUEST, input_tokens, moment) is not None:
-            highest_request = self._highest((Component.REQUEST,), input_tokens, moment)
-            charges.append(Charge(Component.REQUEST, 1, highest_request))
+        if tier.highest_request is not None:
+            charges.append(Charge(Component.REQUEST, 1, tier.highest_request))
         return total(charges)
 
-    def _rate(self, component: Component, input_tokens: int, moment: datetime) -> Rate | None:
-        for each in self._rates.get(component, ()):
-            if each.context_from <= input_tokens and each.is_valid_at(moment):
-                return each
-        fallback = FALLBACKS.get(component)
-        return None if fallback is None else self._rate(fallback, input_tokens, moment)
+    def _tier(self, input_tokens: int, moment: datetime) -> Tier:
+        if not self._schedule.covers(moment):
+            self._schedule = self._schedule_at(moment)
+        return self._schedule.tier(input_tokens)
 
-    def _highest(self, kinds: tuple[Component, ...], input_tokens: int, moment: datetime) -> Rate:
-        """The dearest rate of these kinds, in any tier that a call of this size can fall into."""
-        reachable = [
-            each
-            for kind in kinds
-            for each in self._rates.get(kind, ())
-            if each.context_from <= input_tokens and each.is_valid_at(moment)
-        ]
-        return max(reachable, key=_per_unit)
+    def _schedule_at(self, moment: datetime) -> Schedule:
+        valid = [rate for rate in self._rates if rate.is_valid_at(moment)]
+        changes = {rate.valid_from for rate in self._rates}
+        changes |= {rate.valid_to for rate in self._rates if rate.valid_to is not None}
+        steps = sorted({0, *(rate.context_from for rate in valid)}, reverse=True)
+        return Schedule(
+            max((change for change in changes if change <= moment), default=None),
+            min((change for change in changes if change > moment), default=None),
+            tuple(_tier(step, valid) for step in steps),
+        )
+
+
+def _tier(context_from: int, valid: Iterable[Rate]) -> Tier:
+    """The tier that begins at `context_from`, of the rates that are valid now."""
+    reachable = sorted(
+        (rate for rate in valid if rate.context_from <= context_from),
+        key=lambda rate: rate.context_from,
+    )
+    # The highest tier that a component has comes last, and so stays.
+    rates = {rate.component: rate for rate in reachable}
+    own = dict(rates)
+    for component, fallback in FALLBACKS.items():
+        if component not in own and fallback in own:
+            rates[component] = own[fallback]
+    return Tier(
+        context_from,
+        rates,
+        _highest(reachable, _INPUT_KINDS) if Component.INPUT in rates else None,
+        _highest(reachable, _OUTPUT_KINDS) if Component.OUTPUT in rates else None,
+        _highest(reachable, (Component.REQUEST,)) if Component.REQUEST in rates else None,
+    )
+
+
+def _highest(rates: Iterable[Rate], kinds: tuple[Component, ...]) -> Rate:
+    return max(
+        (rate for rate in rates if rate.component in kinds),
+        key=lambda rate: Fraction(rate.numerator, rate.denominator),
+    )
 
 
 class PriceBook:
@@ -165,22 +216,16 @@ class PriceBook:
         self._tariffs = {key: Tariff(rows) for key, rows in rates.items()}
 
 
-def total(charges: Iterable[Charge]) -> int:
+def total(charges: Sequence[Charge]) -> int:
     """The exact sum of quantity times rate, rounded once, half to even, to a pico-dollar."""
-    charges = list(charges)
     denominator = lcm(*(charge.rate.denominator for charge in charges))
     numerator = sum(
         charge.quantity * charge.rate.numerator * (denominator // charge.rate.denominator)
         for charge in charges
     )
-    return divide_half_even(numerator, denominator)
+    return numerator if denominator == 1 else divide_half_even(numerator, denominator)
 
 
-def _per_unit(rate: Rate) -> Fraction:
-    return Fraction(rate.numerator, rate.denominator)
-
-
-_NO_PRICES = Tariff(())
 _INPUT_KINDS = (
     Component.INPUT,
     Component.CACHED_INPUT,
@@ -188,6 +233,7 @@ _INPUT_KINDS = (
     Component.INPUT_AUDIO,
 )
 _OUTPUT_KINDS = (Component.OUTPUT, Component.REASONING, Component.OUTPUT_AUDIO)
+_NO_PRICES = Tariff(())
 
 # Rows that ended long ago serve receipts only, which read them by id.
 _PRICES = """

@@ -3,6 +3,7 @@
 uvicorn runestone.asgi:application
 """
 
+import gc
 import os
 from typing import Any
 
@@ -16,6 +17,9 @@ control_plane = get_asgi_application()
 from api import gateway  # noqa: E402
 from api.routes import PREFIXES, data_plane  # noqa: E402
 
+# Objects made and not yet freed between two looks for cycles; Python's own is 700.
+GC_THRESHOLD = 50_000
+
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
@@ -26,12 +30,23 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         await control_plane(scope, receive, send)
 
 
+def _spare_the_garbage_collector() -> None:
+    """What is loaded by now stays for good: looking at it again and again cost a fifth of the CPU.
+
+    Calls leave next to no cycles behind, so the young generation may grow larger, too.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
+
+
 async def _lifespan(receive: Any, send: Any) -> None:
     """Starts the gateway before the first call, and settles what is open after the last."""
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
             await gateway.current()
+            _spare_the_garbage_collector()
             await send({"type": "lifespan.startup.complete"})
         else:
             await gateway.stop_current()

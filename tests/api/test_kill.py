@@ -40,13 +40,17 @@ async def call(client: openai.AsyncOpenAI, model: str, *, stream: bool) -> str:
     return "served"
 
 
-async def rush_and_kill(account: Account, doomed: GatewayProcess, model: str) -> list[str]:
+async def rush_and_kill(
+    account: Account, doomed: GatewayProcess, model: str, mock_provider: MockProvider
+) -> list[str]:
     async with account.async_client(doomed.url, timeout=15) as client:
         calls = [
             asyncio.create_task(call(client, model, stream=bool(number % 2)))
             for number in range(CALLS)
         ]
-        await asyncio.sleep(random.Random(SEED).uniform(0.5, 1.0))
+        while mock_provider.calls()["in_flight"] < CALLS // 4:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(random.Random(SEED).uniform(0, 0.3))
         doomed.kill()
         return await asyncio.gather(*calls)
 
@@ -58,10 +62,10 @@ def test_bill_equals_ledger_after_kill_and_sweep(
     mock_provider: MockProvider,
     settings: Settings,
 ):
-    model = scenario("chunks=20;gap=0.03;delay=0.2")
+    model = scenario("chunks=20;gap=0.05;delay=0.5")
     account = open_account("Killed")
     with GatewayProcess(live) as doomed:
-        outcomes = asyncio.run(rush_and_kill(account, doomed, model))
+        outcomes = asyncio.run(rush_and_kill(account, doomed, model, mock_provider))
         left = Hold.objects.filter(tenant=account.tenant).count()
         doomed.start()  # as an operator's supervisor would
         settings.RUNESTONE_INSTANCE_SILENCE_SECONDS_MAX = SILENCE_SECONDS
