@@ -51,7 +51,7 @@ def reconcile(bill: Iterable[BilledAttempt], *, unbilled: Iterable[UUID] = ()) -
     return outcome
 
 
-def unsettled_by_report() -> Iterable[UUID]:
+def estimated_attempts() -> Iterable[UUID]:
     """Attempts whose line is an estimate that nobody has corrected yet."""
     corrected = Entry.objects.filter(corrects__isnull=False).values("corrects")
     return (

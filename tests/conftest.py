@@ -98,6 +98,7 @@ def client(gateway: GatewayProcess, acme: Account) -> Iterator[openai.OpenAI]:
 
 
 Scenario = Callable[[str], str]
+Ask = Callable[..., Any]
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def scenario(gateway: GatewayProcess, client: openai.OpenAI) -> Scenario:
 
 
 @pytest.fixture
-def ask(client: openai.OpenAI, scenario: Scenario) -> Callable[..., Any]:
+def ask(client: openai.OpenAI, scenario: Scenario) -> Ask:
     """ask("cut=2", stream=True): what the SDK gives for a chat completion under a scenario."""
 
     def asked(how: str = "", text: str = "The quick brown fox", **options: Any) -> Any:

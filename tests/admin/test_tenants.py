@@ -38,8 +38,11 @@ def test_its_tabs_show_its_own(desk: Client, house: House):
 def test_its_page_is_quick(desk: Client, house: House, django_assert_max_num_queries):
     for _ in range(30):
         house.charge()
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(22) as queries:
         desk.get(page(house.tenant))
+    ledger = [each["sql"] for each in queries if 'FROM "billing_entry"' in each["sql"]]
+    assert ledger
+    assert all("LIMIT 20" in sql for sql in ledger)
 
 
 def test_it_can_be_added(desk: Client, house: House):

@@ -1,6 +1,5 @@
 """`POST /v1/chat/completions` with the official SDK, over a real socket, money included."""
 
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +9,8 @@ import pytest
 from runestone.lib.usage import UsageSource
 from runestone.local.mock_provider.process import MockProvider
 from tests.cast import Account
+from tests.conftest import Ask
 from tests.gateway_process import GatewayProcess
-
-Ask = Callable[..., Any]
 
 
 def test_it_works(ask: Ask, acme: Account, mock_provider: MockProvider):

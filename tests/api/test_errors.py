@@ -3,7 +3,6 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -13,9 +12,8 @@ from django.utils import timezone
 
 from providers.models import Upstream
 from tests.cast import Account, add_mock_model, open_account, wait_until_served
+from tests.conftest import Ask
 from tests.gateway_process import GatewayProcess
-
-Ask = Callable[..., Any]
 
 
 def post(

@@ -1,0 +1,185 @@
+"""The catalogue as it is read from a real Postgres."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+from django.conf import settings
+
+from providers.catalog import Catalog
+from providers.models import Model, Route, Upstream
+from runestone.lib.database import Connection, conninfo
+from runestone.lib.encryption import Vault
+from runestone.lib.errors import NotFound
+
+
+@pytest.fixture
+def rows(live):
+    """Makes rows of this test's own and takes them away again."""
+    made = Rows()
+    yield made
+    for each in reversed(made.all):
+        each.delete()
+
+
+class Rows:
+    def __init__(self):
+        self.all = []
+        self.suffix = uuid4().hex[:8]
+
+    def upstream(self, name="vendor", **fields):
+        made = Upstream(
+            slug=f"{name}-{self.suffix}",
+            name=name,
+            **{"dialect": "openai", "base_url": "https://vendor.test/v1", **fields},
+        )
+        made.store_credential("sk-vendor")
+        made.save()
+        self.all.append(made)
+        return made
+
+    def model(self, name="model", **fields):
+        made = Model.objects.create(name=f"{name}-{self.suffix}", **fields)
+        self.all.append(made)
+        return made
+
+    def route(self, model, upstream, **fields):
+        given = {"upstream_model": "their-name", **fields}
+        made = Route.objects.create(model=model, upstream=upstream, **given)
+        self.all.append(made)
+        return made
+
+
+def read(keys=None):
+    """A catalogue, freshly read."""
+
+    async def reloaded():
+        connection = Connection(conninfo(settings.DATABASES["default"]))
+        catalog = Catalog(Vault(keys or settings.RUNESTONE_CREDENTIAL_KEYS))
+        await catalog.reload(connection)
+        await connection.close()
+        return catalog
+
+    return asyncio.run(reloaded())
+
+
+def test_it_works(rows):
+    upstream = rows.upstream(quirks={"no_n": True})
+    model = rows.model(
+        family="f", owned_by="o", capabilities=["chat", "tools"],
+        context_window=1_000, max_output_tokens=100,
+    )  # fmt: skip
+    rows.route(model, upstream, priority=7, weight=3)
+
+    found = read().model(model.name)
+
+    assert (found.name, found.family, found.owned_by) == (model.name, "f", "o")
+    assert found.capabilities == ("chat", "tools")
+    assert (found.context_window, found.max_output_tokens) == (1_000, 100)
+    [target] = found.targets
+    assert (target.upstream, target.dialect) == (upstream.slug, "openai")
+    assert (target.base_url, target.credential) == ("https://vendor.test/v1", "sk-vendor")
+    assert (target.model, target.upstream_model) == (model.name, "their-name")
+    assert (target.priority, target.weight, target.quirks) == (7, 3, {"no_n": True})
+
+
+def test_an_unknown_model_is_refused_in_openais_words(live):
+    with pytest.raises(NotFound) as caught:
+        read().model("no-such-model")
+    assert caught.value.body()["error"] == {
+        "message": "The model `no-such-model` does not exist or you do not have access to it.",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "model_not_found",
+    }
+
+
+def test_models_are_in_order_of_name(rows):
+    upstream = rows.upstream()
+    for name in ("b", "a", "c"):
+        rows.route(rows.model(name), upstream)
+    names = [model.name for model in read().models()]
+    assert [name for name in names if name.endswith(rows.suffix)] == [
+        f"{name}-{rows.suffix}" for name in ("a", "b", "c")
+    ]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("what", ["upstream", "model", "route"])
+def test_what_is_disabled_is_not_there(rows, what):
+    upstream, model = rows.upstream(), rows.model()
+    route = rows.route(model, upstream)
+    disabled = {"upstream": upstream, "model": model, "route": route}[what]
+    disabled.enabled = False
+    disabled.save()
+    with pytest.raises(NotFound):
+        read().model(model.name)
+
+
+def test_a_model_without_a_route_is_not_there(rows):
+    model = rows.model()
+    with pytest.raises(NotFound):
+        read().model(model.name)
+
+
+def test_one_way_of_two_may_be_closed(rows):
+    model = rows.model()
+    rows.route(model, rows.upstream("open"))
+    rows.route(model, rows.upstream("closed", enabled=False))
+    assert [target.upstream for target in read().model(model.name).targets] == [
+        f"open-{rows.suffix}"
+    ]
+
+
+def test_targets_are_in_order_of_priority(rows):
+    model = rows.model()
+    for name, priority in (("last", 300), ("first", 1), ("middle", 20)):
+        rows.route(model, rows.upstream(name), priority=priority)
+    assert [target.priority for target in read().model(model.name).targets] == [1, 20, 300]
+
+
+def test_a_credential_sealed_for_another_address_is_not_used(rows):
+    upstream, model = rows.upstream(), rows.model()
+    rows.route(model, upstream)
+    Upstream.objects.filter(pk=upstream.pk).update(base_url="https://thief.test/v1")
+    with pytest.raises(NotFound):
+        read().model(model.name)
+
+
+@pytest.mark.parametrize("sealed", [b"", b"\0", b"\0" * 16, b"\0" * 60])
+def test_a_broken_credential_takes_nobody_else_along(rows, sealed):
+    broken, model = rows.upstream("broken"), rows.model("broken")
+    rows.route(model, broken)
+    Upstream.objects.filter(pk=broken.pk).update(
+        credential_sealed=bytes(broken.credential_sealed)[: len(sealed)] + sealed[:0]
+    )
+    other = rows.model("other")
+    rows.route(other, rows.upstream("other"))
+    catalog = read()
+    assert catalog.model(other.name)
+    if sealed:
+        with pytest.raises(NotFound):
+            catalog.model(model.name)
+
+
+def test_a_credential_under_an_old_key_still_opens(rows):
+    model = rows.model()
+    rows.route(model, rows.upstream())
+    fresh = "A" * 43
+    found = read([fresh, *settings.RUNESTONE_CREDENTIAL_KEYS]).model(model.name)
+    assert found.targets[0].credential == "sk-vendor"
+
+
+def test_an_upstream_may_need_no_credential(rows):
+    upstream, model = rows.upstream(), rows.model()
+    rows.route(model, upstream)
+    upstream.store_credential("")
+    upstream.save()
+    assert read().model(model.name).targets[0].credential is None
+
+
+def test_a_dialect_that_is_not_spoken_here_is_left_out(rows):
+    model = rows.model()
+    rows.route(model, rows.upstream(dialect="klingon"))
+    with pytest.raises(NotFound):
+        read().model(model.name)
