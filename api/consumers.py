@@ -2,7 +2,8 @@
 
 1. Channels' own AsyncHttpConsumer does not notice that the caller hung up while it handles the
    request. Here the stream runs as a task beside a watch on the connection, and is cancelled.
-2. ORM calls in consumers queue on one thread for all. Here each call has its own thread context.
+2. ORM calls in consumers queue on one thread for all. Here each call has its own thread context;
+   the thread itself starts only if the ORM is used, which the hot path never does.
 """
 
 import asyncio
@@ -30,6 +31,12 @@ class StreamConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels ships
         self._receive = receive
         async with ThreadSensitiveContext():
             await super().__call__(scope, receive, send)
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Channels' own would close old database connections first: a thread for every stream."""
+        if message["type"] != "http.request":
+            raise StopConsumer
+        await self.http_request(message)
 
     async def http_request(self, message: dict[str, Any]) -> None:
         streaming = asyncio.create_task(self.handle(b""))
@@ -71,9 +78,7 @@ class StreamConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels ships
 
     async def _refuse(self, call: Call, error: Exception) -> None:
         status, own, body = errors.respond_to(error)
-        await self._send_headers(
-            status, headers.of_answer(call) | {"content-type": "application/json"} | own
-        )
+        await self._send_headers(status, headers.of_answer(call) | headers.JSON | own)
         await self.send_body(body)
 
     async def _send_headers(self, status: int, named: dict[str, str]) -> None:

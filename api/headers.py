@@ -16,6 +16,8 @@ def of_answer(call: Call) -> dict[str, str]:
     }
 
 
+JSON = {"content-type": "application/json"}
+
 STREAM = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache",

@@ -10,7 +10,7 @@ Every endpoint that can cost money goes this way. There is no second accounting 
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from api.requests import Call
@@ -66,13 +66,13 @@ class Pipeline:
                 raise UpstreamBroken("The provider did not answer with a stream.")
             relay = dialect.relay(chat)
             pieces = text_bytes = 0
-            async for data in response.chunks():
+            while data := await response.next():
                 hold.observe_first_byte()
                 relayed = relay.feed(data)
                 hold.observe(relayed.usage)
                 pieces += relayed.pieces
                 text_bytes += relayed.text_bytes
-                hold.counted = counted(chat, tokens.estimated_output(pieces, text_bytes))
+                hold.counted_output_tokens = tokens.estimated_output(pieces, text_bytes)
                 if relayed.data:
                     yield relayed.data
                 if relayed.failure is not None:
@@ -112,7 +112,7 @@ class Pipeline:
 
     def _held(
         self, call: Call, caller: Caller, target: Target, bound: tokens.Bound, chat: ChatCall
-    ) -> AbstractAsyncContextManager[Hold]:
+    ) -> Hold:
         return self._accountant.held(
             request_id=call.request_id,
             tenant_id=caller.tenant_id,
@@ -123,18 +123,9 @@ class Pipeline:
             input_tokens_max=bound.input_tokens,
             output_tokens_max=bound.output_tokens,
             audio=bound.audio,
-            counted=counted(chat, 0),
+            counted=Usage(input_tokens=tokens.estimated_input(chat), source=UsageSource.COUNTED),
             streamed=bool(chat.request.stream),
         )
-
-
-def counted(chat: ChatCall, output_tokens: int) -> Usage:
-    """What a call used as far as we can tell without the provider's word."""
-    return Usage(
-        input_tokens=tokens.estimated_input(chat),
-        output_tokens=output_tokens,
-        source=UsageSource.COUNTED,
-    )
 
 
 def refuse_what_has_no_price(chat: ChatCall) -> None:

@@ -47,14 +47,18 @@ async def data_plane(scope: Scope, receive: Receive, send: Send) -> None:
         view, arguments = _view_of(scope, path)
         # The call has the headers; Django would copy each into an environment that nobody reads.
         request = ASGIRequest({**scope, "headers": []}, io.BytesIO())
-        response = (await view(request, **arguments)).render()
+        response = await view(request, **arguments)
+        if isinstance(response, bytes):
+            await _answer(send, 200, headers.of_answer(call) | headers.JSON, response)
+            return
+        response.render()
         named = headers.of_answer(call) | dict(response.headers.items())
         await _answer(send, response.status_code, named, response.content)
     except ClientLeft:
         return
     except Exception as error:  # noqa: BLE001 -- the last wall: nothing answers with a traceback
         status, own, body = errors.respond_to(error)
-        named = headers.of_answer(call) | {"content-type": "application/json"} | own
+        named = headers.of_answer(call) | headers.JSON | own
         await _answer(send, status, named, body)
 
 

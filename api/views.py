@@ -44,20 +44,22 @@ class AsyncAPIView(APIView):
     renderer_classes = [JSONRenderer]
     parser_classes = []
 
-    async def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Response:  # type: ignore[override]  # the async twin of APIView.dispatch
+    async def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Response | bytes:  # type: ignore[override]  # the async twin of APIView.dispatch
+        """A handler may return bytes: a body in JSON already, which DRF need not look at."""
         self.args, self.kwargs, self.headers, self.format_kwarg = args, kwargs, {}, None
         self.request = drf_request = self.initialize_request(request, *args, **kwargs)
         try:
-            accepted = self.perform_content_negotiation(drf_request)
-            drf_request.accepted_renderer, drf_request.accepted_media_type = accepted
             handler = getattr(self, (drf_request.method or "").lower(), None)
             if handler is None:
                 raise MethodNotAllowed(f"Not allowed to {drf_request.method} this URL.")
-            response = await handler(drf_request, *args, **kwargs)
+            answer = await handler(drf_request, *args, **kwargs)
+            if isinstance(answer, bytes):
+                return answer
         except Exception as error:  # noqa: BLE001 -- every error leaves in OpenAI's shape
-            response = self.handle_exception(error)
-        self.response = self.finalize_response(drf_request, response, *args, **kwargs)
-        return self.response
+            answer = self.handle_exception(error)
+        accepted = self.perform_content_negotiation(drf_request)
+        drf_request.accepted_renderer, drf_request.accepted_media_type = accepted
+        return self.finalize_response(drf_request, answer, *args, **kwargs)
 
     def get_exception_handler(self) -> Any:
         return errors.drf_handler
@@ -69,9 +71,9 @@ def call_of(request: Request) -> Call:
 
 
 class ChatCompletions(AsyncAPIView):
-    async def post(self, request: Request) -> Response:
+    async def post(self, request: Request) -> bytes:
         runestone = await gateway.current()
-        return Response(await runestone.pipeline.complete(call_of(request)))
+        return await runestone.pipeline.complete(call_of(request))
 
 
 class Models(AsyncAPIView):

@@ -1,6 +1,6 @@
 """Two-phase money: hold before the provider is called, settle after, both in batches.
 
-`held()` is the hot path's one way to spend. Entering it commits a hold; leaving it, however that
+`held()` is the hot path's one way to spend. Entering a hold commits it; leaving it, however that
 happens, hands exactly one ledger line to the settler. Settling is idempotent, so it is repeated
 until the database has it, and a caller's hang-up or our own cancellation cannot interrupt it.
 """
@@ -8,10 +8,9 @@ until the database has it, and a caller's hang-up or our own cancellation cannot
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import msgspec
@@ -86,22 +85,46 @@ class Line(msgspec.Struct, kw_only=True):
 
 
 class Hold:
-    """Money held for one attempt; collects what its ledger line will say."""
+    """Money held for one attempt; collects what its ledger line will say.
+
+    Entering it commits the hold. Leaving it, however that happens, hands its line to the settler.
+    """
 
     def __init__(
-        self, attempt: Attempt, tariff: Tariff, admitted: datetime, *, streamed: bool
+        self,
+        accountant: "Accountant",
+        attempt: Attempt,
+        tariff: Tariff,
+        *,
+        admitted: datetime,
+        counted: Usage,
+        streamed: bool,
     ) -> None:
         self.id = attempt.id
+        self.upstream_request_id = ""
+        # Output that passed through, in case that the provider reports no usage.
+        self.counted_output_tokens = 0
+        self._accountant = accountant
+        self._attempt = attempt
         self._tariff = tariff
+        self._counted = counted
         self._streamed = streamed
         # One moment decides the prices of hold and charge, even if they change in between.
         self._admitted = admitted
         self._started = time.monotonic()
         self._first_byte: float | None = None
         self._reported: Usage | None = None
-        self.upstream_request_id = ""
-        # What to charge if the provider reports nothing: kept up to date by the relay.
-        self.counted: Usage | None = None
+        self._is_taken = False
+
+    async def __aenter__(self) -> Self:
+        await self._accountant.take(self._attempt, self)
+        self._is_taken = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        self._accountant.settle(self.line(error))
 
     def observe_first_byte(self) -> None:
         if self._first_byte is None:
@@ -143,9 +166,9 @@ class Hold:
         if self._reported is not None:
             return self._reported
         refused = isinstance(error, UpstreamError) and not error.billable
-        if refused and self._first_byte is None:
+        if not self._is_taken or (refused and self._first_byte is None):
             return NOTHING_USED
-        return self.counted if self.counted is not None else NOTHING_USED
+        return msgspec.structs.replace(self._counted, output_tokens=self.counted_output_tokens)
 
 
 class Accountant:
@@ -177,8 +200,7 @@ class Accountant:
         ):
             await connection.close()
 
-    @asynccontextmanager
-    async def held(
+    def held(
         self,
         *,
         request_id: UUID,
@@ -192,11 +214,11 @@ class Accountant:
         audio: bool,
         counted: Usage,
         streamed: bool,
-    ) -> AsyncIterator[Hold]:
-        """Money for the most this attempt can cost, committed when the body begins.
+    ) -> Hold:
+        """Money for the most this attempt can cost, to be entered: `async with … as hold`.
 
-        `counted` is what to charge should the provider report no usage. Raises BudgetExhausted,
-        ModelNotPriced or Unavailable, and then no money is held.
+        `counted` is what to charge for its input should the provider report no usage. Entering
+        raises BudgetExhausted, ModelNotPriced or Unavailable, and then no money is held.
         """
         admitted = datetime.now(UTC)
         tariff = self._prices.tariff(upstream, model)
@@ -210,18 +232,14 @@ class Accountant:
             model=model,
             **_amounts(tariff, admitted, input_tokens_max, output_tokens_max, counted, audio=audio),
         )
-        hold = Hold(attempt, tariff, admitted, streamed=streamed)
-        await self._take(attempt, hold)
-        hold.counted = counted
-        try:
-            yield hold
-        except BaseException as error:
-            self._settles.submit(hold.line(error))
-            raise
-        else:
-            self._settles.submit(hold.line(None))
+        return Hold(self, attempt, tariff, admitted=admitted, counted=counted, streamed=streamed)
 
-    async def _take(self, attempt: Attempt, hold: Hold) -> None:
+    def settle(self, line: Line) -> None:
+        """Hands `line` to the settler. Never waits, so no cancellation can interrupt it."""
+        self._settles.submit(line)
+
+    async def take(self, attempt: Attempt, hold: Hold) -> None:
+        """Commits the hold, or raises why not."""
         for _ in range(WINDOW_ATTEMPTS_MAX):
             pending = self._holds.submit(attempt)
             try:
@@ -232,7 +250,7 @@ class Accountant:
                 raise
             except Unavailable:
                 # Unknown whether it was booked. A void of what is not there finds nothing.
-                self._settles.submit(hold.line(Unavailable("")))
+                self.settle(hold.line(Unavailable("")))
                 raise
             if verdict == _GRANTED:
                 return
@@ -243,7 +261,7 @@ class Accountant:
 
     def _void_if_granted(self, done: "asyncio.Future[int]", hold: Hold) -> None:
         if done.cancelled() or done.exception() is not None or done.result() == _GRANTED:
-            self._settles.submit(hold.line(asyncio.CancelledError()))
+            self.settle(hold.line(asyncio.CancelledError()))
 
     async def _refusal(self, attempt: Attempt, budget_id: int) -> GatewayError:
         if attempt.amount_pico is None:

@@ -5,10 +5,10 @@ The interface is narrow so that the choice stays in this file.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import aiohttp
 
@@ -36,10 +36,18 @@ class Timeouts:
     total: float
 
 
-class UpstreamResponse:
-    """An upstream's response, its status and headers read, its body still to come."""
+class Body(Protocol):
+    """A body as it arrives. aiohttp's StreamReader is one."""
 
-    def __init__(self, status: int, headers: Mapping[str, str], body: AsyncIterator[bytes]) -> None:
+    async def readany(self) -> bytes:
+        """What has arrived since; empty at the end."""
+        ...
+
+
+class UpstreamResponse:
+    """An upstream's response, its status and headers (of any case) read, its body to come."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: Body) -> None:
         self.status = status
         self.headers = headers
         self._body = body
@@ -48,11 +56,13 @@ class UpstreamResponse:
     def is_event_stream(self) -> bool:
         return self.headers.get("content-type", "").lower().startswith("text/event-stream")
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives. Raises UpstreamBroken if it is cut, UpstreamTimeout if idle."""
+    async def next(self) -> bytes:
+        """What has arrived of the body; empty at its end.
+
+        Raises UpstreamBroken if it is cut off, UpstreamTimeout if nothing comes for too long.
+        """
         try:
-            async for chunk in self._body:
-                yield chunk
+            return await self._body.readany()
         except (TimeoutError, aiohttp.ServerTimeoutError):
             raise UpstreamTimeout("The provider stopped sending in mid-answer.") from None
         except (aiohttp.ClientError, ConnectionError):
@@ -62,15 +72,16 @@ class UpstreamResponse:
         """Once the answer is complete: lets the connection be used again, if it ends cleanly."""
         with suppress(TimeoutError, UpstreamBroken, UpstreamTimeout):
             async with asyncio.timeout(END_SECONDS_MAX):
-                async for _ in self.chunks():
+                while await self.next():
                     pass
 
     async def read(self, bytes_max: int = ANSWER_BYTES_MAX) -> bytes:
+        """The whole body."""
         pieces: list[bytes] = []
         size = 0
-        async for chunk in self.chunks():
-            pieces.append(chunk)
-            size += len(chunk)
+        while piece := await self.next():
+            pieces.append(piece)
+            size += len(piece)
             if size > bytes_max:
                 raise UpstreamBroken("The provider's answer is too large.")
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -80,8 +91,8 @@ class Client:
     """Sends requests to providers over kept connections. Belongs to one event loop."""
 
     def __init__(self, timeouts: Timeouts, user_agent: str) -> None:
-        self._timeouts = timeouts
-        self._session = aiohttp.ClientSession(
+        self.timeouts = timeouts
+        self.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ttl_dns_cache=60),
             timeout=aiohttp.ClientTimeout(
                 total=timeouts.total,
@@ -90,38 +101,47 @@ class Client:
             ),
             headers={"user-agent": user_agent, "accept-encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=True,
         )
 
     async def close(self) -> None:
-        await self._session.close()
+        await self.session.close()
 
-    @asynccontextmanager
-    async def send(
-        self, request: UpstreamRequest, *, attempt_id: str
-    ) -> AsyncIterator[UpstreamResponse]:
-        """Sends `request`; leaving the context ends the upstream call, finished or not."""
+    def send(self, request: UpstreamRequest, *, attempt_id: str) -> "Exchange":
+        """To be entered: `async with client.send(…) as response`."""
+        return Exchange(self, request, attempt_id)
+
+
+class Exchange:
+    """One request under way. Leaving it ends the upstream call, finished or not."""
+
+    def __init__(self, client: Client, request: UpstreamRequest, attempt_id: str) -> None:
+        self._client = client
+        self._request = request
+        self._attempt_id = attempt_id
+        self._response: aiohttp.ClientResponse | None = None
+
+    async def __aenter__(self) -> UpstreamResponse:
+        request = self._request
         if request.url.startswith(echo.SCHEME):
-            yield _echoed(request)
-            return
+            return _echoed(request)
         # The attempt's id lets a provider's bill be matched line by line with the ledger.
-        headers = {**request.headers, "x-runestone-attempt-id": attempt_id}
+        headers = {**request.headers, "x-runestone-attempt-id": self._attempt_id}
         try:
-            async with asyncio.timeout(self._timeouts.first_byte):
-                response = await self._session.post(
-                    request.url, data=request.body, headers=headers, allow_redirects=False
-                )
-        except Exception as error:  # noqa: BLE001 -- sorted into ours, or raised again, below
+            response = await self._client.session.post(
+                request.url, data=request.body, headers=headers, allow_redirects=False
+            )
+        except Exception as error:  # noqa: BLE001 -- sorted into ours, or raised again
             _raise_as_ours(error)
+        self._response = response
         if response.connection is not None and response.connection.protocol is not None:
             # Thinking may take minutes; once the answer flows, silence means trouble sooner.
-            response.connection.protocol.read_timeout = self._timeouts.idle
-        try:
-            headers_lower = {name.lower(): value for name, value in response.headers.items()}
-            yield UpstreamResponse(response.status, headers_lower, response.content.iter_any())
-        finally:
+            response.connection.protocol.read_timeout = self._client.timeouts.idle
+        return UpstreamResponse(response.status, response.headers, response.content)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._response is not None:
             # A body read to its end has given its connection back; any other must be cut.
-            response.close()
+            self._response.close()
 
 
 def _raise_as_ours(error: Exception) -> NoReturn:
@@ -139,10 +159,14 @@ def _raise_as_ours(error: Exception) -> NoReturn:
 
 
 def _echoed(request: UpstreamRequest) -> UpstreamResponse:
-    async def body() -> AsyncIterator[bytes]:
-        for piece in echo.respond(request):
-            yield piece
-
     streams = b'"stream":true' in request.body
     kind = "text/event-stream" if streams else "application/json"
-    return UpstreamResponse(200, {"content-type": kind}, body())
+    return UpstreamResponse(200, {"content-type": kind}, _EchoBody(echo.respond(request)))
+
+
+class _EchoBody:
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+
+    async def readany(self) -> bytes:
+        return next(self._pieces, b"")
