@@ -9,7 +9,6 @@ from django.conf import settings
 from providers.catalog import Catalog
 from providers.models import Model, Route, Upstream
 from runestone.lib.database import Connection, conninfo
-from runestone.lib.encryption import Vault
 from runestone.lib.errors import NotFound
 
 
@@ -50,12 +49,12 @@ class Rows:
         return made
 
 
-def read(keys=None):
+def read():
     """A catalogue, freshly read."""
 
     async def reloaded():
         connection = Connection(conninfo(settings.DATABASES["default"]))
-        catalog = Catalog(Vault(keys or settings.RUNESTONE_CREDENTIAL_KEYS))
+        catalog = Catalog()
         await catalog.reload(connection)
         await connection.close()
         return catalog
@@ -146,28 +145,29 @@ def test_a_credential_sealed_for_another_address_is_not_used(rows):
         read().model(model.name)
 
 
-@pytest.mark.parametrize("sealed", [b"", b"\0", b"\0" * 16, b"\0" * 60])
-def test_a_broken_credential_takes_nobody_else_along(rows, sealed):
+@pytest.mark.parametrize("length", [1, 8, 30])
+def test_a_broken_credential_takes_nobody_else_along(rows, length):
     broken, model = rows.upstream("broken"), rows.model("broken")
     rows.route(model, broken)
-    Upstream.objects.filter(pk=broken.pk).update(
-        credential_sealed=bytes(broken.credential_sealed)[: len(sealed)] + sealed[:0]
-    )
+    cut_short = bytes(broken.credential_sealed)[:length]
+    Upstream.objects.filter(pk=broken.pk).update(credential_sealed=cut_short)
     other = rows.model("other")
     rows.route(other, rows.upstream("other"))
     catalog = read()
     assert catalog.model(other.name)
-    if sealed:
-        with pytest.raises(NotFound):
-            catalog.model(model.name)
+    with pytest.raises(NotFound):
+        catalog.model(model.name)
 
 
-def test_a_credential_under_an_old_key_still_opens(rows):
+def test_a_credential_under_an_old_key_still_opens(rows, settings):
     model = rows.model()
     rows.route(model, rows.upstream())
     fresh = "A" * 43
-    found = read([fresh, *settings.RUNESTONE_CREDENTIAL_KEYS]).model(model.name)
-    assert found.targets[0].credential == "sk-vendor"
+    settings.RUNESTONE_CREDENTIAL_KEYS = [fresh, *settings.RUNESTONE_CREDENTIAL_KEYS]
+    assert read().model(model.name).targets[0].credential == "sk-vendor"
+    settings.RUNESTONE_CREDENTIAL_KEYS = [fresh]
+    with pytest.raises(NotFound):
+        read().model(model.name)
 
 
 def test_an_upstream_may_need_no_credential(rows):
