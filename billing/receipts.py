@@ -105,7 +105,11 @@ def net_pico(lines: Iterable[Entry]) -> int | None:
 
 
 def _receipt(lines: Sequence[Entry], prices: Mapping[int, Price]) -> Receipt:
-    latest, usage, stated = lines[-1], _net_usage(lines), net_pico(lines)
+    latest, stated = lines[-1], net_pico(lines)
+    try:
+        usage = _net_usage(lines)
+    except ValueError as contradiction:
+        return Receipt(Usage(), stated, words=f"Its tokens contradict each other: {contradiction}.")
     if stated is None:
         return Receipt(usage, None, words=_UNPRICED)
     named = [prices[each] for each in latest.price_ids if each in prices]

@@ -105,7 +105,7 @@ class BudgetWindowsDataset(BaseDataset):  # type: ignore[misc]  # unfold ships n
 
 @admin.register(BudgetWindow)
 class BudgetWindowAdmin(BudgetWindowColumns):
-    list_display = ("budget", *BudgetWindowColumns.list_display)
+    list_display = ("budget", "starts", "limit", "posted", "pending", "use")
     list_filter = (("budget__tenant", AutocompleteSelectFilter),)
     list_select_related = (
         "budget__tenant",

@@ -4,7 +4,6 @@ The list never counts, never sorts by what no index knows, always has a window o
 up rather than occupy the database. A line's page is its whole request's.
 """
 
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,20 +15,23 @@ from django.db import OperationalError, connection, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
     ChoicesDropdownFilter,
-    DropdownFilter,
-    RangeDateTimeFilter,
-    TextFilter,
 )
 from unfold.datasets import BaseDataset
 
+from billing.admin.ledger_filters import (
+    BetweenFilter,
+    ModelNameFilter,
+    OutcomeFilter,
+    RecentFilter,
+    UpstreamNameFilter,
+    window_words,
+)
 from billing.admin.request_page import request_page
 from billing.models import Entry
 from runestone.admin.parts import InfinitePaginator, ReadOnlyAdmin, TabAdmin, column
@@ -39,96 +41,8 @@ from runestone.lib.money import format_usd
 STATEMENT_MS_MAX = 5000
 RECENT_LINES = 20
 
-_DAY = "Last 24 hours"
-_WINDOWS = {
-    "hour": ("Last hour", timedelta(hours=1)),
-    "": (_DAY, timedelta(days=1)),
-    "week": ("Last 7 days", timedelta(days=7)),
-    "month": ("Last 31 days", timedelta(days=31)),
-}
-_RANGE = ("created_from_0", "created_to_0")
-
 DOUBTFUL = ("unpriced", "estimated", "orphan")
 OUTCOME_COLOURS = {"2": "success", "3": "info", "4": "warning", "5": "danger", "0": "danger"}
-
-
-class RecentFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types
-    """The compulsory window: there is no "all", because all is the whole ledger."""
-
-    title = "time"
-    parameter_name = "recent"
-    all_option = ("", _DAY)
-
-    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-        return [(key, words) for key, (words, _) in _WINDOWS.items() if key]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        if is_search(request) or any(request.GET.get(name) for name in _RANGE):
-            return queryset
-        _, length = _WINDOWS.get(self.value() or "", _WINDOWS[""])
-        return queryset.filter(created__gte=timezone.now() - length)
-
-
-class BetweenFilter(RangeDateTimeFilter):  # type: ignore[misc]  # unfold ships no types
-    """From and to, in UTC; either alone is completed to a day."""
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        starts, ends = self._moment("from"), self._moment("to")
-        if starts is None and ends is None:
-            return queryset
-        if starts is None and ends is not None:
-            starts = ends - timedelta(days=1)
-        if ends is not None:
-            queryset = queryset.filter(created__lt=ends)
-        return queryset.filter(created__gte=starts)
-
-    def _moment(self, side: str) -> datetime | None:
-        date = self.used_parameters.get(f"created_{side}_0")
-        time = self.used_parameters.get(f"created_{side}_1") or "00:00:00"
-        try:
-            moment = parse_datetime(f"{date} {time}")
-        except ValueError:
-            return None
-        return None if moment is None else timezone.make_aware(moment)
-
-
-class OutcomeFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types
-    title = "outcome"
-    parameter_name = "outcome"
-
-    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-        return [("2", "2xx: served"), ("4", "4xx"), ("5", "5xx"), ("0", "the gateway died")]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        if self.value() == "0":
-            return queryset.filter(status=0)
-        if self.value() in ("2", "4", "5"):
-            hundreds = 100 * int(self.value())
-            return queryset.filter(status__gte=hundreds, status__lt=hundreds + 100)
-        return queryset
-
-
-class NameFilter(TextFilter):  # type: ignore[misc]  # unfold ships no types
-    """Equality with a name, typed in full: a list of all names would be a scan."""
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        name = (self.value() or "").strip()
-        return queryset.filter(**{self.parameter_name: name}) if name else queryset
-
-
-class ModelNameFilter(NameFilter):
-    title = "model (its full name)"
-    parameter_name = "model"
-
-
-class UpstreamNameFilter(NameFilter):
-    title = "upstream (its slug)"
-    parameter_name = "upstream"
-
-
-def is_search(request: HttpRequest) -> bool:
-    """A request's id has an index of its own, and no need of a window of time."""
-    return bool(request.GET.get("q", "").strip())
 
 
 class EntryColumns(ReadOnlyAdmin):
@@ -188,13 +102,15 @@ class RecentPaginator(Paginator):  # type: ignore[type-arg]  # not generic at ru
 
     @cached_property
     def count(self) -> int:
-        return self.per_page
+        # One more than a page: of what it takes for a single page, the list would fetch all rows.
+        return self.per_page + 1
 
 
 class TenantEntries(EntryColumns, TabAdmin):
     """The newest lines of one tenant, as a tab of its page: first in (tenant_id, created)."""
 
-    list_display = ("created", "linked_call", "way", "outcome", "tokens", "amount")
+    list_display = ("created", "call", "way", "outcome", "tokens", "amount")
+    list_display_links = ("created", "call")
     list_per_page = RECENT_LINES
     paginator = RecentPaginator
     show_full_result_count = False
@@ -202,11 +118,6 @@ class TenantEntries(EntryColumns, TabAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).filter(tenant_id=self.extra_context["object"])
-
-    @column("request")
-    def linked_call(self, obj: Entry) -> SafeString:
-        url = reverse("admin:billing_entry_change", args=[obj.pk])
-        return format_html('<a href="{}" class="text-link">{}</a>', url, self.call(obj))
 
 
 class TenantEntriesDataset(BaseDataset):  # type: ignore[misc]  # unfold ships no types
@@ -264,7 +175,7 @@ class EntryAdmin(EntryColumns):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Renders at once, so that its queries run inside the time limit."""
-        extra_context = (extra_context or {}) | {"window_words": _window_words(request)}
+        extra_context = (extra_context or {}) | {"window_words": window_words(request)}
         try:
             with transaction.atomic():
                 with connection.cursor() as cursor:
@@ -311,12 +222,3 @@ class EntryAdmin(EntryColumns):
             },
             status=503,
         )
-
-
-def _window_words(request: HttpRequest) -> str:
-    if is_search(request):
-        return "One request's lines, of any age."
-    if any(request.GET.get(name) for name in _RANGE):
-        return "Lines between the times in the filters, UTC."
-    words, _ = _WINDOWS.get(request.GET.get("recent", ""), _WINDOWS[""])
-    return f"{words}, newest first, UTC."

@@ -49,6 +49,7 @@ UNFOLD: dict[str, Any] = {
             "href": lambda request: static("runestone/mark.svg"),
         },
     ],
+    "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "ENVIRONMENT": "runestone.admin.look.environment",

@@ -73,7 +73,6 @@ class TabAdmin(ReadOnlyAdmin):
     """The columns of a table within another object's page; unfold says whose in extra_context."""
 
     extra_context: dict[str, Any]
-    list_display_links = None
     list_per_page = 20
     sortable_by = ()
 

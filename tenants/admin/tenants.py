@@ -5,9 +5,7 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.http import urlencode
-from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
 from unfold.datasets import BaseDataset
 
@@ -28,17 +26,12 @@ TENANT_COLOURS = {"active": "success", "suspended": "danger"}
 class TenantKeys(TabAdmin):
     """The keys of one tenant, as a tab of its page."""
 
-    list_display = ("linked_name", "state", "project_name", "created", "expires_at")
+    list_display = ("__str__", "state", "project_name", "created", "expires_at")
     ordering = ("-created",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         keys = super().get_queryset(request).select_related("project")
         return keys.filter(tenant_id=self.extra_context["object"])
-
-    @column("name")
-    def linked_name(self, obj: ApiKey) -> SafeString:
-        url = reverse("admin:tenants_apikey_change", args=[obj.pk])
-        return format_html('<a href="{}" class="text-link">{}</a>', url, obj)
 
     @column("state", label=STATE_COLOURS)
     def state(self, obj: ApiKey) -> str:

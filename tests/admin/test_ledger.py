@@ -145,3 +145,12 @@ def test_amounts_are_exact_and_unknown_is_not_zero(desk: Client, house: House):
     assert "$0.000000000001" in text
     assert "unknown" in text
     assert "unpriced" in text
+
+
+def test_ctrl_k_leads_to_a_request(desk: Client, house: House):
+    entry = house.charge()
+    term = {"s": request_name(entry.request_id), "extended": "1"}
+    assert (
+        f"/admin/billing/entry/{entry.pk}/change/"
+        in desk.get("/admin/search/", term).content.decode()
+    )

@@ -79,6 +79,11 @@ def test_a_price_closed_since_still_counts(house: House):
     assert receipt(entry).is_right
 
 
+def test_tokens_that_contradict_each_other_are_said(house: House, desk: Client):
+    entry = house.charge(input_tokens=1, cached_input_tokens=2)
+    assert "contradict each other" in page(desk, entry)
+
+
 def test_a_wrong_amount_is_shown_as_wrong(house: House, desk: Client):
     entry = house.charge(MUCH, amount_pico=1)
     assert receipt(entry).is_right is False
