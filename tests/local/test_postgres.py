@@ -86,7 +86,11 @@ def test_initdb_killed_in_the_middle_is_done_again(postgres, running, home):
 
 
 def test_a_killed_initdb_holds_the_lock_only_as_long_as_it_lives(postgres, home, monkeypatch):
-    monkeypatch.setattr(Process, "wait", lambda process, seconds_max: os.kill(process.pid, 9))
+    def kill(process, seconds_max):
+        with suppress(ProcessLookupError):  # asked once more, when it is gone already
+            os.kill(process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(Process, "wait", kill)
     with pytest.raises(ServerFailedError, match="initdb was killed by SIGKILL"):
         postgres.start()
     monkeypatch.undo()
