@@ -55,6 +55,12 @@ class Call:
             )
         return decode_chat(self.body)
 
+    def translated(self, body: bytes) -> "Call":
+        """The same call in other words: as the chat request that another endpoint's stands for."""
+        twin = Call({**self.headers, "content-type": "application/json"}, body)
+        twin.request_id, twin.started = self.request_id, self.started
+        return twin
+
     def wants_stream(self) -> bool:
         """Whether to answer with events. A body that cannot be read is answered with JSON."""
         try:

@@ -50,6 +50,11 @@ def live_database(django_db_blocker: DjangoDbBlocker, mock_provider: MockProvide
         server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+@pytest.fixture(scope="session")
+def live_database_url(live_database: str) -> str:
+    return url_of(live_database)
+
+
 @pytest.fixture
 def live(live_database: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
     """The ORM of this test works on the live database. Gives its URL."""
