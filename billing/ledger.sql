@@ -47,7 +47,8 @@ CREATE INDEX billing_entry_tenant_created ON billing_entry (tenant_id, created);
 CREATE INDEX billing_entry_request ON billing_entry (request_id);
 CREATE INDEX billing_entry_corrects ON billing_entry (corrects) WHERE corrects IS NOT NULL;
 CREATE INDEX billing_entry_unpriced ON billing_entry (created) WHERE price_state = 'unpriced';
-CREATE INDEX billing_entry_created_brin ON billing_entry USING brin (created);
+-- Not BRIN: the newest lines of all tenants, on 5 M lines, took 1,765 ms with it, and 95 ms so.
+CREATE INDEX billing_entry_created ON billing_entry (created);
 
 CREATE FUNCTION billing_entry_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -170,6 +170,9 @@ USE_TZ = True
 USE_I18N = False
 FORMAT_MODULE_PATH = ["runestone.formats"]
 
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "runestone" / "static"]
 # Served from the apps' own folders: no collectstatic step between a clone and the admin.

@@ -33,16 +33,12 @@ class Server(uvicorn.Server):
     ready = ""
 
     # `typing.override` came with Python 3.12.
-    async def startup(
-        self, sockets: list[socket.socket] | None = None
-    ) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to serve, then tell the parent, who reads this line."""
         await super().startup(sockets)
         print(self.ready, flush=True)
 
-    async def shutdown(
-        self, sockets: list[socket.socket] | None = None
-    ) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Hang up on whoever still waits: their calls end, and are billed, as if they had."""
         for connection in list(self.server_state.connections):
             connection.transport.abort()
