@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import msgspec
@@ -13,6 +13,7 @@ from providers.client import Client
 from providers.dialects.base import UpstreamRequest
 from runestone.lib.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
 from runestone.lib.sse import Reader
+from runestone.local.mock_provider.process import MockProvider
 from tests.providers.servers import (
     HEAD,
     SOON,
@@ -30,8 +31,15 @@ async def client() -> AsyncIterator[Client]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def provider() -> Iterator[MockProvider]:
+    """A provider of this file's own: whatever the gateway's is billed, must be in the ledger."""
+    with MockProvider() as running:
+        yield running
+
+
 @pytest.fixture
-def to_mock(mock_provider):
+def to_mock(provider):
     """to_mock("cut=2", stream=True): a request that the mock provider answers in that way."""
 
     def made(scenario="", **fields):
@@ -41,13 +49,13 @@ def to_mock(mock_provider):
             **fields,
         }
         headers = {"content-type": "application/json", "x-mock-scenario": scenario}
-        url = f"{mock_provider.url}/chat/completions"
+        url = f"{provider.url}/chat/completions"
         return UpstreamRequest(url, headers, msgspec.json.encode(body))
 
     return made
 
 
-async def test_it_works(client, to_mock, mock_provider):
+async def test_it_works(client, to_mock, provider):
     attempt = str(uuid4())
     async with client.send(to_mock(), attempt_id=attempt) as response:
         assert response.status == 200
@@ -56,7 +64,7 @@ async def test_it_works(client, to_mock, mock_provider):
         answer = msgspec.json.decode(await response.read())
     assert answer["choices"][0]["message"]["content"] == "one two three four"
     # The provider's bill names the attempt.
-    [line] = mock_provider.bill(attempt)
+    [line] = provider.bill(attempt)
     assert line["finished"]
 
 
