@@ -46,7 +46,7 @@ class Account:
             "tenant_id": self.tenant.id,
             "project_id": self.project.id,
             "api_key_id": self.api_key.id,
-            "upstream": "mock",
+            "upstream": "nobody",
             "model": "m",
             "amount_pico": amount,
             "estimate_pico": None if amount is None else amount // 2,
