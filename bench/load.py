@@ -180,7 +180,7 @@ class Run:
 
     async def _measure(self) -> dict[str, Any]:
         before = {name: machine.cpu_seconds(pid) for name, pid in self.load.watch.items()}
-        own = time.process_time()
+        own, whole_machine = time.process_time(), machine.busy_seconds()
         self.tally.begin()
         begun = time.perf_counter()
         await asyncio.sleep(self.load.seconds)
@@ -195,6 +195,7 @@ class Run:
             "events": tally.events,
             "milliseconds": quantiles(tally.seconds),
             "first_milliseconds": quantiles(tally.first_seconds),
+            "machine_seconds": machine.busy_seconds() - whole_machine,
             "cpu_seconds": cpu | {"load": time.process_time() - own},
             "resident_mb": {n: machine.resident_mb(pid) for n, pid in self.load.watch.items()},
             "statuses": dict(tally.statuses),

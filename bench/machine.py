@@ -60,6 +60,16 @@ def cpu_seconds(pid: int) -> float:
     return sum(_ticks(each) for each in family(pid)) / TICKS_PER_SECOND
 
 
+def busy_seconds() -> float:
+    """What all cores together have worked so far. 0 where there is no /proc."""
+    with suppress(OSError):
+        user, nice, system, _idle, _iowait, irq, softirq = map(
+            int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:8]
+        )
+        return (user + nice + system + irq + softirq) / TICKS_PER_SECOND
+    return 0.0
+
+
 def resident_mb(pid: int) -> float:
     return sum(_resident_pages(each) for each in family(pid)) * PAGE_BYTES / 1e6
 

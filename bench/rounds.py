@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.load import Load
+from bench.servers import ROOT
 
 LOAD_SECONDS_MAX = 300.0
 
@@ -50,6 +51,12 @@ class Round:
         """The fraction of the measured time that a process was on a core."""
         return float(self.seen["cpu_seconds"].get(process, 0.0) / self.seen["seconds"])
 
+    @property
+    def strange_cores(self) -> float:
+        """How many cores were busy with what is none of ours, on average."""
+        ours = sum(self.seen["cpu_seconds"].values())
+        return max(0.0, float((self.seen["machine_seconds"] - ours) / self.seen["seconds"]))
+
     def milliseconds(self, quantile: str, of: str = "milliseconds") -> float:
         return float(self.seen[of].get(quantile, float("nan")))
 
@@ -84,6 +91,7 @@ def child(module: str, argument: dict[str, Any], **options: Any) -> dict[str, An
         stdout=subprocess.PIPE,
         timeout=LOAD_SECONDS_MAX,
         check=True,
+        cwd=ROOT,
         **options,
     )
     answer: dict[str, Any] = json.loads(said.stdout)

@@ -23,6 +23,7 @@ LAST_LINES = 20
 # A venv with litellm[proxy]; without one, LiteLLM is left out.
 LITELLM_VENV = "BENCH_LITELLM"
 LITELLM_KEY = "sk-bench"
+ROOT = Path(__file__).resolve().parents[1]
 
 # Everything is on this machine; a proxy in the environment must not come between.
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -59,6 +60,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                cwd=ROOT,
                 preexec_fn=pinned,
             )
         try:
