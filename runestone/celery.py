@@ -14,6 +14,8 @@ app.conf.beat_schedule = {
     # Holds of gateways that died become ledger lines within seconds.
     "sweep": {"task": "billing.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "partitions": {"task": "billing.tasks.make_partitions", "schedule": 24 * 60 * 60.0},
+    # They are out of reach as soon as they expire; this is for the disk's sake.
+    "responses": {"task": "api.tasks.purge_responses", "schedule": 10 * 60.0},
     # Proof that beat, broker and a worker work together; /health/ready reads it.
     "heartbeat": {"task": "api.tasks.heartbeat", "schedule": 5.0, "options": {"expires": 5}},
 }

@@ -66,6 +66,8 @@ if RUNESTONE_ORPHAN_POLICY not in ("estimate", "hold_max", "zero"):
 # A gateway is dead when its heartbeat is older than this and its database session is gone.
 RUNESTONE_INSTANCE_SILENCE_SECONDS_MAX = env.float("RUNESTONE_INSTANCE_SILENCE_SECONDS_MAX", 15.0)
 RUNESTONE_BODY_BYTES_MAX = env.int("RUNESTONE_BODY_BYTES_MAX", default=10 * 1024 * 1024)
+# How long a response of /v1/responses can be retrieved and gone on from.
+RUNESTONE_RESPONSES_DAYS = env.float("RUNESTONE_RESPONSES_DAYS", 30.0)
 # Waits for a provider, in seconds: to connect, for the first byte, between bytes, altogether.
 RUNESTONE_CONNECT_SECONDS_MAX = env.float("RUNESTONE_CONNECT_SECONDS_MAX", 5.0)
 RUNESTONE_FIRST_BYTE_SECONDS_MAX = env.float("RUNESTONE_FIRST_BYTE_SECONDS_MAX", 300.0)
