@@ -18,6 +18,7 @@ from channels.generic.http import AsyncHttpConsumer
 
 from api import errors, gateway, headers
 from api.requests import Call, Receive, Scope, Send
+from providers.wire import CHAT, COMPLETION, Operation
 from runestone.lib import sse
 
 
@@ -88,9 +89,21 @@ class StreamConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels ships
         )
 
 
-class ChatStream(StreamConsumer):
+class ModelStream(StreamConsumer):
+    """An endpoint that asks a model something, and streams its answer."""
+
+    operation: Operation
+
     async def events(self, call: Call) -> AsyncGenerator[bytes, None]:
         runestone = await gateway.current()
-        async with aclosing(runestone.pipeline.stream(call)) as events:
+        async with aclosing(runestone.pipeline.stream(call, self.operation)) as events:
             async for event in events:
                 yield event
+
+
+class ChatStream(ModelStream):
+    operation = CHAT
+
+
+class CompletionStream(ModelStream):
+    operation = COMPLETION

@@ -5,11 +5,14 @@ import asyncio
 from django.conf import settings
 
 from api.pipeline import Pipeline
+from api.responses.desk import Desk
+from api.responses.store import Store
 from billing.holds import Accountant
 from billing.pricing import PriceBook
 from providers.catalog import Catalog
 from providers.client import Client, Timeouts
 from runestone.lib.database import Connection, conninfo
+from runestone.lib.encryption import Vault
 from runestone.lib.revisions import Revisions
 from tenants.authentication import Authenticator
 
@@ -37,7 +40,14 @@ class Gateway:
         self._revisions.watch("access", self._access.reload)
         self._revisions.watch("catalog", catalog.reload)
         self._revisions.watch("prices", prices.reload)
-        self.pipeline = Pipeline(self._access, catalog, self._accountant, self._client)
+        self.pipeline = Pipeline(self._access, catalog, prices, self._accountant, self._client)
+        kept = Store(
+            info,
+            Vault(settings.RUNESTONE_CREDENTIAL_KEYS),
+            days=settings.RUNESTONE_RESPONSES_DAYS,
+            chain_bytes_max=settings.RUNESTONE_BODY_BYTES_MAX,
+        )
+        self.responses = Desk(self._access, self.pipeline, kept)
 
     async def start(self) -> None:
         await self._revisions.start()
@@ -53,6 +63,7 @@ class Gateway:
         await self._revisions.stop()
         await self._client.close()
         await self._access.close()
+        await self.responses.close()
         await self._configuration.close()
 
 

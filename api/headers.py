@@ -9,11 +9,14 @@ OPENAI_VERSION = "2020-10-01"
 
 
 def of_answer(call: Call) -> dict[str, str]:
-    return {
+    named = {
         "x-request-id": request_name(call.request_id),
         "openai-version": OPENAI_VERSION,
         "openai-processing-ms": str(round((time.monotonic() - call.started) * 1000)),
     }
+    if call.provider:
+        named["x-runestone-provider"] = call.provider
+    return named
 
 
 JSON = {"content-type": "application/json"}

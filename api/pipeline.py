@@ -11,21 +11,24 @@ Every endpoint that can cost money goes this way. There is no second accounting 
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from fractions import Fraction
 from typing import NamedTuple
 
+from api import own_fields
 from api.requests import Call
 from billing.holds import Accountant, Hold
+from billing.pricing import PriceBook
 from providers import routing, tokens
 from providers.catalog import Catalog, CatalogModel
-from providers.client import REFUSAL_BYTES_MAX, Client, UpstreamResponse
+from providers.client import Client, UpstreamResponse
 from providers.dialects import DIALECTS, Dialect
 from providers.dialects.base import Target
-from providers.wire import ChatCall
+from providers.wire import CHAT, ChatRequest, ModelCall, ModelRequest, Operation
 from runestone.lib.errors import BadRequest, UpstreamBroken
-from runestone.lib.usage import Usage, UsageSource
+from runestone.lib.money import PICO_PER_USD
+from runestone.lib.usage import Component, Usage, UsageSource
 from tenants.authentication import Authenticator, Caller
-
-MODEL_DEFAULT = "gpt-4o-mini"
 
 # Asked-for extras that providers bill at rates of their own, for which no price can be known yet.
 _PRICED_SERVICE_TIERS = (None, "auto", "default")
@@ -34,38 +37,53 @@ _PRICED_SERVICE_TIERS = (None, "auto", "default")
 class Opened(NamedTuple):
     """An attempt under way: its money held, the upstream's 200 and headers there."""
 
-    chat: ChatCall
+    asked: ModelCall
     dialect: Dialect
     hold: Hold
     response: UpstreamResponse
+
+
+class Offer(NamedTuple):
+    """A model and what it costs, in pico-USD a token; None where no price is known."""
+
+    model: CatalogModel
+    input_rate: Fraction | None
+    output_rate: Fraction | None
 
 
 class Pipeline:
     """Belongs to one event loop; `api/gateway.py` puts it together."""
 
     def __init__(
-        self, access: Authenticator, catalog: Catalog, accountant: Accountant, client: Client
+        self,
+        access: Authenticator,
+        catalog: Catalog,
+        prices: PriceBook,
+        accountant: Accountant,
+        client: Client,
     ) -> None:
         self._access = access
         self._catalog = catalog
+        self._prices = prices
         self._accountant = accountant
         self._client = client
 
-    async def complete(self, call: Call) -> bytes:
-        """A whole answer: the JSON of a `chat.completion`."""
-        async with self._opened(call) as (chat, dialect, hold, response):
-            answer = dialect.answer(chat, await response.read())
+    async def complete(self, call: Call, operation: Operation = CHAT) -> bytes:
+        """A whole answer in OpenAI's JSON."""
+        async with self._opened(call, operation) as (asked, dialect, hold, response):
+            answer = dialect.answer(asked, await response.read())
             hold.observe_first_byte()
             hold.observe(answer.usage)
-            return answer.body
+            return own_fields.spliced(answer.body, call, asked.request)
 
-    async def stream(self, call: Call) -> AsyncGenerator[bytes, None]:
+    async def stream(self, call: Call, operation: Operation = CHAT) -> AsyncGenerator[bytes, None]:
         """An answer as server-sent events. What it raises before its first event is a refusal."""
-        async with self._opened(call) as (chat, dialect, hold, response):
+        async with self._opened(call, operation) as (asked, dialect, hold, response):
             if not response.is_event_stream:
                 raise UpstreamBroken("The provider did not answer with a stream.")
-            relay = dialect.relay(chat)
+            relay = dialect.relay(asked)
             pieces = text_bytes = 0
+            is_first = True
             while data := await response.next():
                 hold.observe_first_byte()
                 relayed = relay.feed(data)
@@ -73,7 +91,10 @@ class Pipeline:
                 pieces += relayed.pieces
                 text_bytes += relayed.text_bytes
                 hold.counted_output_tokens = tokens.estimated_output(pieces, text_bytes)
-                if relayed.data:
+                if relayed.data and is_first:
+                    is_first = False
+                    yield own_fields.spliced_event(relayed.data, call, asked.request)
+                elif relayed.data:
                     yield relayed.data
                 if relayed.failure is not None:
                     raise relayed.failure
@@ -82,36 +103,73 @@ class Pipeline:
                     return
             yield relay.finish()
 
-    async def models(self, call: Call) -> list[CatalogModel]:
+    async def models(self, call: Call) -> list[Offer]:
         await self._access.aauthenticate(call.headers)
-        return self._catalog.models()
+        return [self._offer(model) for model in self._catalog.models()]
 
-    async def model(self, call: Call, name: str) -> CatalogModel:
+    async def model(self, call: Call, name: str) -> Offer:
         await self._access.aauthenticate(call.headers)
-        return self._catalog.model(name)
+        return self._offer(self._catalog.model(name))
+
+    def _offer(self, model: CatalogModel) -> Offer:
+        tariff = self._prices.tariff(model.targets[0].upstream, model.name)
+        now = datetime.now(UTC)
+        return Offer(model, tariff.rate(Component.INPUT, now), tariff.rate(Component.OUTPUT, now))
 
     @asynccontextmanager
-    async def _opened(self, call: Call) -> AsyncIterator[Opened]:
+    async def _opened(self, call: Call, operation: Operation) -> AsyncIterator[Opened]:
         caller = await self._access.aauthenticate(call.headers)
-        chat = call.chat()
-        refuse_what_has_no_price(chat)
-        model = self._catalog.model(chat.request.model or caller.default_model or MODEL_DEFAULT)
+        asked = call.decoded(operation)
+        own_fields.check_tenant(asked.request, caller)
+        refuse_what_has_no_price(asked)
+        model = self._model(asked, caller)
         target = routing.choose(model)
-        bound = tokens.bound(chat, model, output_default=caller.max_output_tokens)
+        call.provider = target.upstream
+        bound = tokens.bound(asked, model, output_default=caller.max_output_tokens)
         dialect = DIALECTS[target.dialect]
-        request = dialect.request(chat, target, output_tokens_max=bound.output_cap)
+        request = dialect.request(asked, target, output_tokens_max=bound.output_cap)
         async with (
-            self._held(call, caller, target, bound, chat) as hold,
+            self._held(call, caller, target, bound, asked) as hold,
             self._client.send(request, attempt_id=str(hold.id)) as response,
         ):
             hold.upstream_request_id = response.headers.get("x-request-id", "")
             if response.status != 200:
-                refusal = await response.read(REFUSAL_BYTES_MAX)
+                refusal = await response.read_beginning()
                 raise dialect.error(response.status, response.headers, refusal)
-            yield Opened(chat, dialect, hold, response)
+            yield Opened(asked, dialect, hold, response)
+
+    def _model(self, asked: ModelCall, caller: Caller) -> CatalogModel:
+        """The model that is asked for, with the targets that may serve this call."""
+        request, operation = asked.request, asked.operation
+        name = request.model
+        if name is None and operation is CHAT:
+            name = caller.default_model
+        name = name or operation.model_default
+        if not name:
+            raise BadRequest(
+                "Missing required parameter: 'model'.",
+                param="model",
+                code="missing_required_parameter",
+            )
+        model = self._catalog.model(name)
+        if model.capabilities and operation.capability not in model.capabilities:
+            raise BadRequest(
+                f"The model `{name}` does not support {operation.capability}.",
+                param="model",
+                code="unsupported_operation",
+            )
+        return own_fields.narrowed(
+            request, model, lambda target: self._costs_at_most(target, request)
+        )
+
+    def _costs_at_most(self, target: Target, request: ModelRequest) -> bool:
+        tariff = self._prices.tariff(target.upstream, target.model)
+        highest = tariff.highest_rate(datetime.now(UTC))
+        limit = Fraction(request.max_cost_per_token or 0) * PICO_PER_USD
+        return highest is not None and highest <= limit
 
     def _held(
-        self, call: Call, caller: Caller, target: Target, bound: tokens.Bound, chat: ChatCall
+        self, call: Call, caller: Caller, target: Target, bound: tokens.Bound, asked: ModelCall
     ) -> Hold:
         return self._accountant.held(
             request_id=call.request_id,
@@ -123,21 +181,24 @@ class Pipeline:
             input_tokens_max=bound.input_tokens,
             output_tokens_max=bound.output_tokens,
             audio=bound.audio,
-            counted=Usage(input_tokens=tokens.estimated_input(chat), source=UsageSource.COUNTED),
-            streamed=bool(chat.request.stream),
+            counted=Usage(input_tokens=tokens.estimated_input(asked), source=UsageSource.COUNTED),
+            streamed=asked.request.streams,
         )
 
 
-def refuse_what_has_no_price(chat: ChatCall) -> None:
+def refuse_what_has_no_price(asked: ModelCall) -> None:
     """Raises BadRequest for extras whose cost could not be bounded, and so not be held."""
-    if chat.request.service_tier not in _PRICED_SERVICE_TIERS:
+    request = asked.request
+    if not isinstance(request, ChatRequest):
+        return
+    if request.service_tier not in _PRICED_SERVICE_TIERS:
         raise BadRequest(
-            f"Unsupported value: 'service_tier' does not support '{chat.request.service_tier}' "
+            f"Unsupported value: 'service_tier' does not support '{request.service_tier}' "
             "here: no price is known for it.",
             param="service_tier",
             code="unsupported_value",
         )
-    if chat.request.web_search_options is not None:
+    if request.web_search_options is not None:
         raise BadRequest(
             "Unsupported parameter: 'web_search_options' is not supported here: no price is known "
             "for searches.",

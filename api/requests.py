@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from providers.wire import ChatCall, ChatRequest
+from providers.wire import ChatRequest, ModelCall, Operation
 from runestone.lib.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
 from runestone.lib.ids import uuid7
 
@@ -36,16 +36,25 @@ class ClientLeft(Exception):
 class Call:
     """One request to a `/v1` endpoint, on its way through the pipeline."""
 
-    __slots__ = ("body", "headers", "request_id", "started")
+    __slots__ = ("body", "headers", "must_stream", "provider", "request_id", "started")
 
     def __init__(self, headers: Mapping[str, str], body: bytes) -> None:
         self.request_id: UUID = uuid7()
         self.started = time.monotonic()
         self.headers = headers
         self.body = body
+        # Whether the endpoint streams whatever the body says.
+        self.must_stream = False
+        # The upstream that serves it, once it is chosen.
+        self.provider = ""
 
-    def chat(self) -> ChatCall:
-        """The body as a chat request. Raises BadRequest."""
+    def decoded(self, operation: Operation) -> ModelCall:
+        """The body as a request for `operation`. Raises BadRequest."""
+        self.require_json()
+        return decode(operation, self.body, must_stream=self.must_stream)
+
+    def require_json(self) -> None:
+        """Raises UnsupportedMediaType if the headers do not say that the body is JSON."""
         if self.headers.get("content-encoding", "identity").lower() != "identity":
             raise UnsupportedMediaType("A compressed request body is not supported.")
         media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -53,7 +62,6 @@ class Call:
             raise UnsupportedMediaType(
                 "The request's body must be JSON, with the header Content-Type: application/json."
             )
-        return decode_chat(self.body)
 
     def translated(self, body: bytes) -> "Call":
         """The same call in other words: as the chat request that another endpoint's stands for."""
@@ -64,7 +72,7 @@ class Call:
     def wants_stream(self) -> bool:
         """Whether to answer with events. A body that cannot be read is answered with JSON."""
         try:
-            return bool(_stream_flag.decode(self.body).stream)
+            return self.must_stream or bool(_stream_flag.decode(self.body).stream)
         except (msgspec.DecodeError, RecursionError):
             return False
 
@@ -105,20 +113,27 @@ class _StreamFlag(msgspec.Struct):
 
 _stream_flag = msgspec.json.Decoder(_StreamFlag)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_chat = msgspec.json.Decoder(ChatRequest)
+_TRUE = msgspec.Raw(b"true")
 
 
-def decode_chat(body: bytes) -> ChatCall:
+def decode(operation: Operation, body: bytes, *, must_stream: bool = False) -> ModelCall:
     try:
-        return ChatCall(_chat.decode(body), _fields.decode(body), len(body))
+        request, fields = operation.decoder.decode(body), _fields.decode(body)
     except msgspec.ValidationError as error:
-        raise _explained(str(error), body) from None
+        raise explained(str(error), body) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadRequest(
-            "We could not parse the JSON body of your request. (HINT: This likely means you "
-            "aren't using your HTTP library correctly. The OpenAI API expects a JSON payload, but "
-            "what was sent was not valid JSON.)"
-        ) from None
+        raise unparsable() from None
+    if must_stream and isinstance(request, ChatRequest):
+        request.stream, fields["stream"] = True, _TRUE
+    return ModelCall(operation, request, fields, len(body))
+
+
+def unparsable() -> BadRequest:
+    return BadRequest(
+        "We could not parse the JSON body of your request. (HINT: This likely means you "
+        "aren't using your HTTP library correctly. The OpenAI API expects a JSON payload, but "
+        "what was sent was not valid JSON.)"
+    )
 
 
 class _Rule(NamedTuple):
@@ -173,6 +188,32 @@ _RULES = tuple(
             "array_above_max_length",
             "Invalid '{path}': array too long. Expected an array with maximum length {bound}.",
         ),
+        (
+            r"Expected `str` of length <= (?P<bound>\d+)",
+            "string_above_max_length",
+            "Invalid '{path}': string too long. Expected a string with maximum length {bound}.",
+        ),
+        (
+            r"Expected `str` of length >= (?P<bound>\d+)",
+            "string_below_min_length",
+            "Invalid '{path}': string too short. Expected a string with minimum length {bound}.",
+        ),
+        (
+            r"Expected `str` matching regex '(?P<bound>[^']+)'",
+            "invalid_value",
+            "Invalid '{path}': string does not match pattern. "
+            "Expected a string that matches the pattern '{bound}'.",
+        ),
+        (
+            r"Expected `object` of length <= (?P<bound>\d+)",
+            "object_above_max_properties",
+            "Invalid '{path}': too many properties. Expected an object with at most {bound}.",
+        ),
+        (
+            r"Invalid decimal string",
+            "invalid_type",
+            "Invalid type for '{path}': expected a decimal, but got {got} instead.",
+        ),
         (r"Invalid (?:enum )?value", "invalid_value", "Invalid value: {got} in '{path}'."),
         (
             r"Expected `(?P<expected>[^`]+)`, got `(?P<found>[^`]+)`",
@@ -188,7 +229,8 @@ _WORDS = {"str": "a string", "int": "an integer", "float": "a decimal", "bool": 
           "array": "an array", "object": "an object", "null": "null"}  # fmt: skip
 
 
-def _explained(complaint: str, body: bytes) -> BadRequest:
+def explained(complaint: str, body: bytes) -> BadRequest:
+    """One of msgspec's complaints about `body`, in OpenAI's words and with OpenAI's `param`."""
     place = _PATH.search(complaint)
     path = place["path"].removeprefix(".") if place else ""
     for rule in _RULES:

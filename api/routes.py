@@ -14,25 +14,46 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 
 from api import errors, headers
-from api.consumers import ChatStream
+from api.consumers import ChatStream, CompletionStream
 from api.health import Health, Live, Ready
+from api.messages import doors
+from api.messages import errors as messages_errors
 from api.requests import Call, ClientLeft, Message, Receive, Scope, Send, headers_of, read_body
-from api.views import ChatCompletions, ModelDetail, Models
-from runestone.lib.errors import NotFound
+from api.responses.views import InputItems, ResponseDetail, ResponseStream, ResponsesView
+from api.views import ModelDetail, Models, ModelView
+from providers.wire import CHAT, COMPLETION, EMBEDDING, MODERATION
+from runestone.lib.errors import MethodNotAllowed, NotFound
 
 PREFIXES = ("/v1", "/health")
 
 _MODELS = "/v1/models/"
+_RESPONSES = "/v1/responses/"
 
 _VIEWS: dict[str, Callable[..., Any]] = {
-    "/v1/chat/completions": ChatCompletions.as_view(),
+    "/v1/chat/completions": ModelView.as_view(operation=CHAT),
+    "/v1/completions": ModelView.as_view(operation=COMPLETION),
+    "/v1/embeddings": ModelView.as_view(operation=EMBEDDING),
+    "/v1/moderations": ModelView.as_view(operation=MODERATION),
+    "/v1/messages": doors.Messages.as_view(),
+    "/v1/messages/count_tokens": doors.CountTokens.as_view(),
     "/v1/models": Models.as_view(),
+    "/v1/responses": ResponsesView.as_view(),
     "/health": Health.as_view(),
     "/health/live": Live.as_view(),
     "/health/ready": Ready.as_view(),
 }
 _model_detail = ModelDetail.as_view()
-_STREAMS = {"/v1/chat/completions": ChatStream.as_asgi()}
+_response_detail = ResponseDetail.as_view()
+_input_items = InputItems.as_view()
+_STREAMS = {
+    "/v1/chat/completions": ChatStream.as_asgi(),
+    "/v1/chat/stream": ChatStream.as_asgi(),
+    "/v1/completions": CompletionStream.as_asgi(),
+    "/v1/responses": ResponseStream.as_asgi(),
+    "/v1/messages": doors.MessagesStream.as_asgi(),
+}
+# Runestone's own endpoint streams whatever the body says.
+_ALWAYS_STREAM = "/v1/chat/stream"
 
 
 async def data_plane(scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,6 +62,7 @@ async def data_plane(scope: Scope, receive: Receive, send: Send) -> None:
         call.body = await read_body(receive, settings.RUNESTONE_BODY_BYTES_MAX)
         scope["call"] = call
         path = scope["path"].rstrip("/")
+        call.must_stream = path == _ALWAYS_STREAM
         if scope["method"] == "POST" and path in _STREAMS and call.wants_stream():
             await _STREAMS[path](scope, _already_read(receive), send)
             return
@@ -57,7 +79,7 @@ async def data_plane(scope: Scope, receive: Receive, send: Send) -> None:
     except ClientLeft:
         return
     except Exception as error:  # noqa: BLE001 -- the last wall: nothing answers with a traceback
-        status, own, body = errors.respond_to(error)
+        status, own, body = errors.respond_to(_faced(error, call, scope["path"]))
         named = headers.of_answer(call) | headers.JSON | own
         await _answer(send, status, named, body)
 
@@ -66,10 +88,23 @@ def _view_of(scope: Scope, path: str) -> tuple[Callable[..., Any], dict[str, str
     view = _VIEWS.get(path)
     if view is not None:
         return view, {}
+    if path in _STREAMS:
+        raise MethodNotAllowed(f"Not allowed to {scope['method']} this URL.")
     if path.startswith(_MODELS):
         # SDKs send a model's slash as %2F, curl users as it is; servers decode the path.
         return _model_detail, {"name": unquote(path.removeprefix(_MODELS))}
+    if path.startswith(_RESPONSES):
+        name, _, rest = path.removeprefix(_RESPONSES).partition("/")
+        if rest in ("", "input_items"):
+            return (_input_items if rest else _response_detail), {"name": name}
     raise NotFound(f"Invalid URL ({scope['method']} {scope['path']})")
+
+
+def _faced(error: Exception, call: Call, path: str) -> Exception:
+    """Clients of some paths know errors in another shape than OpenAI's."""
+    if path.startswith(messages_errors.PREFIX):
+        return messages_errors.faced(error, call)
+    return error
 
 
 async def _answer(send: Send, status: int, named: dict[str, str], body: bytes) -> None:

@@ -3,6 +3,7 @@
 Through Django's own handler a DRF view costs seventeen times as much (decision 0003).
 """
 
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -13,9 +14,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api import errors, gateway
+from api.pipeline import Offer
 from api.requests import Call
-from providers.catalog import CatalogModel
+from providers.wire import CHAT, Operation
 from runestone.lib.errors import MethodNotAllowed
+from runestone.lib.money import usd_from_pico
 
 
 class JSONRenderer(BaseRenderer):
@@ -70,17 +73,21 @@ def call_of(request: Request) -> Call:
     return call
 
 
-class ChatCompletions(AsyncAPIView):
+class ModelView(AsyncAPIView):
+    """An endpoint that asks a model something: its `operation`."""
+
+    operation: Operation = CHAT
+
     async def post(self, request: Request) -> bytes:
         runestone = await gateway.current()
-        return await runestone.pipeline.complete(call_of(request))
+        return await runestone.pipeline.complete(call_of(request), self.operation)
 
 
 class Models(AsyncAPIView):
     async def get(self, request: Request) -> Response:
         runestone = await gateway.current()
-        models = await runestone.pipeline.models(call_of(request))
-        return Response({"object": "list", "data": [model_object(model) for model in models]})
+        offers = await runestone.pipeline.models(call_of(request))
+        return Response({"object": "list", "data": [model_object(offer) for offer in offers]})
 
 
 class ModelDetail(AsyncAPIView):
@@ -89,11 +96,29 @@ class ModelDetail(AsyncAPIView):
         return Response(model_object(await runestone.pipeline.model(call_of(request), name)))
 
 
-def model_object(model: CatalogModel) -> dict[str, Any]:
-    """A model in OpenAI's shape."""
+def model_object(offer: Offer) -> dict[str, Any]:
+    """A model in OpenAI's shape, and beside it what one chooses models by.
+
+    Costs are exact decimal strings in US dollars, null where no price is known.
+    """
+    model = offer.model
     return {
         "id": model.name,
         "object": "model",
         "created": int(model.created.timestamp()),
         "owned_by": model.owned_by,
+        "provider": model.targets[0].upstream,
+        "capabilities": model.capabilities,
+        "cost_per_1k_tokens": {
+            "input": _per_1k(offer.input_rate),
+            "output": _per_1k(offer.output_rate),
+        },
+        "max_tokens": model.max_output_tokens,
+        "context_window": model.context_window,
     }
+
+
+def _per_1k(pico_per_token: Fraction | None) -> str | None:
+    if pico_per_token is None:
+        return None
+    return f"{usd_from_pico(round(pico_per_token * 1_000)).normalize():f}"

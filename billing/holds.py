@@ -40,6 +40,8 @@ WINDOW_ATTEMPTS_MAX = 3
 CLIENT_CLOSED_REQUEST = 499
 
 _GRANTED = 0
+# What is wrong with a line itself; any other error is the database's, and passes.
+_UNWRITABLE = (psycopg.DataError, psycopg.IntegrityError, ValueError, TypeError)
 _FENCED_SQLSTATE = "RS001"
 
 log = logging.getLogger(__name__)
@@ -98,6 +100,7 @@ class Hold:
         *,
         admitted: datetime,
         counted: Usage,
+        output_tokens_max: int,
         streamed: bool,
     ) -> None:
         self.id = attempt.id
@@ -108,6 +111,7 @@ class Hold:
         self._attempt = attempt
         self._tariff = tariff
         self._counted = counted
+        self._output_tokens_max = output_tokens_max
         self._streamed = streamed
         # One moment decides the prices of hold and charge, even if they change in between.
         self._admitted = admitted
@@ -168,7 +172,9 @@ class Hold:
         refused = isinstance(error, UpstreamError) and not error.billable
         if not self._is_taken or (refused and self._first_byte is None):
             return NOTHING_USED
-        return msgspec.structs.replace(self._counted, output_tokens=self.counted_output_tokens)
+        # An estimate of ours never passes what was held for it.
+        output_tokens = min(self.counted_output_tokens, self._output_tokens_max)
+        return msgspec.structs.replace(self._counted, output_tokens=output_tokens)
 
 
 class Accountant:
@@ -232,7 +238,15 @@ class Accountant:
             model=model,
             **_amounts(tariff, admitted, input_tokens_max, output_tokens_max, counted, audio=audio),
         )
-        return Hold(self, attempt, tariff, admitted=admitted, counted=counted, streamed=streamed)
+        return Hold(
+            self,
+            attempt,
+            tariff,
+            admitted=admitted,
+            counted=counted,
+            output_tokens_max=output_tokens_max,
+            streamed=streamed,
+        )
 
     def settle(self, line: Line) -> None:
         """Hands `line` to the settler. Never waits, so no cancellation can interrupt it."""
@@ -298,20 +312,22 @@ class Accountant:
             try:
                 await self._settle_all(lines)
                 return [None] * len(lines)
-            except Unavailable:
-                log.warning("%d ledger lines are waiting for the database", len(lines))
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, SETTLE_RETRY_SECONDS_MAX)
-            except Exception:
-                if len(lines) == 1:
-                    # Its hold stays, and the sweeper makes it an orphan line in time.
-                    log.critical("ledger line %s cannot be written", lines[0].id, exc_info=True)
-                    raise
-                # One line that the database refuses must not keep the others from it.
-                await asyncio.gather(
-                    *(self._send_settles([line]) for line in lines), return_exceptions=True
-                )
-                return [None] * len(lines)
+            except _UNWRITABLE as error:
+                if len(lines) > 1:
+                    # One line that the database refuses must not keep the others from it.
+                    await asyncio.gather(
+                        *(self._send_settles([line]) for line in lines), return_exceptions=True
+                    )
+                    return [None] * len(lines)
+                if _may_pass(error):
+                    delay = await _waited(delay, lines)
+                    continue
+                # Its hold stays, and the sweeper makes it an orphan line in time.
+                log.critical("ledger line %s cannot be written", lines[0].id, exc_info=True)
+                raise
+            except (Unavailable, psycopg.Error):
+                # The database is away, read-only, or in the middle of a deployment.
+                delay = await _waited(delay, lines)
 
     async def _settle_all(self, lines: Sequence[Line]) -> None:
         batch = msgspec.json.encode(lines).decode()
@@ -358,6 +374,18 @@ def _quantities(usage: Usage) -> dict[str, Any]:
         "output_audio_tokens": usage.output_audio_tokens,
         "usage_source": usage.source.value,
     }
+
+
+def _may_pass(error: Exception) -> bool:
+    """A month without a partition yet is no fault of the line."""
+    return isinstance(error, psycopg.IntegrityError) and "no partition" in str(error)
+
+
+async def _waited(delay: float, lines: Sequence[Line]) -> float:
+    """Waits before the next try; returns how long to wait after that one."""
+    log.warning("%d ledger lines are waiting for the database", len(lines), exc_info=True)
+    await asyncio.sleep(delay)
+    return min(2 * delay, SETTLE_RETRY_SECONDS_MAX)
 
 
 def _status(error: BaseException | None) -> int:

@@ -142,22 +142,35 @@ class Tariff:
         a price is unknown that may be needed.
         """
         tier = self._tier(input_tokens, moment)
-        if tier.highest_input is None or tier.highest_output is None:
+        if tier.highest_input is None or (output_tokens and tier.highest_output is None):
             return None
         if audio and not {Component.INPUT_AUDIO, Component.OUTPUT_AUDIO} <= tier.rates.keys():
             return None
-        charges = [
-            Charge(Component.INPUT, input_tokens, tier.highest_input),
-            Charge(Component.OUTPUT, output_tokens, tier.highest_output),
-        ]
+        charges = [Charge(Component.INPUT, input_tokens, tier.highest_input)]
+        if tier.highest_output is not None:
+            charges.append(Charge(Component.OUTPUT, output_tokens, tier.highest_output))
         if tier.highest_request is not None:
             charges.append(Charge(Component.REQUEST, 1, tier.highest_request))
         return total(charges)
 
+    def highest_rate(self, moment: datetime) -> Fraction | None:
+        """The most that any token can cost, in pico-USD; None where no price is known."""
+        highest = self._present(moment).tiers[0]
+        rates = [rate for rate in (highest.highest_input, highest.highest_output) if rate]
+        return max((Fraction(r.numerator, r.denominator) for r in rates), default=None)
+
+    def rate(self, component: Component, moment: datetime) -> Fraction | None:
+        """What a unit costs in the lowest tier, in pico-USD; None where no price is known."""
+        found = self._present(moment).tier(0).rates.get(component)
+        return None if found is None else Fraction(found.numerator, found.denominator)
+
     def _tier(self, input_tokens: int, moment: datetime) -> Tier:
+        return self._present(moment).tier(input_tokens)
+
+    def _present(self, moment: datetime) -> Schedule:
         if not self._schedule.covers(moment):
             self._schedule = self._schedule_at(moment)
-        return self._schedule.tier(input_tokens)
+        return self._schedule
 
     def _schedule_at(self, moment: datetime) -> Schedule:
         valid = [rate for rate in self._rates if rate.is_valid_at(moment)]

@@ -75,6 +75,14 @@ class UpstreamResponse:
                 while await self.next():
                     pass
 
+    async def read_beginning(self, bytes_max: int = REFUSAL_BYTES_MAX) -> bytes:
+        """So much of the body, or all of it if it is shorter; what cannot be had is left out."""
+        beginning = b""
+        with suppress(UpstreamBroken, UpstreamTimeout):
+            while len(beginning) < bytes_max and (piece := await self.next()):
+                beginning += piece
+        return beginning
+
     async def read(self, bytes_max: int = ANSWER_BYTES_MAX) -> bytes:
         """The whole body."""
         pieces: list[bytes] = []
@@ -96,6 +104,8 @@ class Client:
             connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ttl_dns_cache=60),
             timeout=aiohttp.ClientTimeout(
                 total=timeouts.total,
+                # With the wait for a name and for a place among the connections.
+                connect=2 * timeouts.connect,
                 sock_connect=timeouts.connect,
                 sock_read=timeouts.first_byte,
             ),
@@ -136,6 +146,8 @@ class Exchange:
         if response.connection is not None and response.connection.protocol is not None:
             # Thinking may take minutes; once the answer flows, silence means trouble sooner.
             response.connection.protocol.read_timeout = self._client.timeouts.idle
+            # The timer that runs still counts the first byte's bound.
+            response.connection.protocol.start_timeout()
         return UpstreamResponse(response.status, response.headers, response.content)
 
     async def __aexit__(self, *_: object) -> None:

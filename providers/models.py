@@ -30,7 +30,9 @@ class Capability(models.TextChoices):
     REASONING = "reasoning"
     PROMPT_CACHE = "prompt_cache"
     WEB_SEARCH = "web_search"
+    COMPLETION = "completion"
     EMBEDDINGS = "embeddings"
+    MODERATION = "moderation"
 
 
 class Upstream(models.Model):

@@ -7,7 +7,7 @@ names and JSON punctuation in it outweigh what a chat template adds.
 from typing import NamedTuple
 
 from providers.catalog import CatalogModel
-from providers.wire import Audio, ChatCall, File, Image, User
+from providers.wire import ModelCall
 
 # Tokens that providers add of their own accord where tools are given (Anthropic adds 346).
 TOOLS_TOKENS_MAX = 1_000
@@ -35,22 +35,28 @@ class Bound(NamedTuple):
     audio: bool
 
 
-def bound(call: ChatCall, model: CatalogModel, *, output_default: int | None) -> Bound:
+def bound(call: ModelCall, model: CatalogModel, *, output_default: int | None) -> Bound:
     """`output_default` is the tenant's cap on answers to calls that set none."""
+    if not call.request.generates:
+        return Bound(_input_bound(call, model), 0, None, audio=False)
     asked = call.request.output_tokens_asked
     cap = None
     if asked is None and output_default is not None:
         cap = min(output_default, model.max_output_tokens or output_default)
     elif asked is None and model.max_output_tokens is None:
         cap = OUTPUT_TOKENS_MAX_DEFAULT
-    per_choice = asked or cap or model.max_output_tokens or OUTPUT_TOKENS_MAX_DEFAULT
+    bounds = (asked, cap, model.max_output_tokens, OUTPUT_TOKENS_MAX_DEFAULT)
+    per_choice = next(bound for bound in bounds if bound is not None)
     per_choice = min(per_choice, model.max_output_tokens or OUTPUT_TOKENS_MAX)
     return Bound(
-        _input_bound(call, model), per_choice * call.request.choices, cap, _may_be_audio(call)
+        _input_bound(call, model),
+        per_choice * call.request.choices,
+        cap,
+        audio=call.request.may_be_audio,
     )
 
 
-def estimated_input(call: ChatCall) -> int:
+def estimated_input(call: ModelCall) -> int:
     """A fair guess at the prompt's tokens, for calls whose provider never told."""
     return call.body_bytes // _BYTES_PER_TOKEN
 
@@ -60,30 +66,9 @@ def estimated_output(pieces: int, text_bytes: int) -> int:
     return max(pieces, text_bytes // _BYTES_PER_TOKEN)
 
 
-def _input_bound(call: ChatCall, model: CatalogModel) -> int:
-    window = model.context_window or CONTEXT_TOKENS_MAX_DEFAULT
-    if any(_is_by_reference(part) for part in _parts(call)):
+def _input_bound(call: ModelCall, model: CatalogModel) -> int:
+    window = (model.context_window or CONTEXT_TOKENS_MAX_DEFAULT) * call.request.prompts
+    if call.request.refers_outside:
         return window
-    tokens = call.body_bytes + (TOOLS_TOKENS_MAX if call.request.tools else 0)
+    tokens = call.body_bytes + (TOOLS_TOKENS_MAX if call.request.has_tools else 0)
     return min(tokens, window) if model.context_window is not None else tokens
-
-
-def _parts(call: ChatCall) -> list[object]:
-    messages = (message for message in call.request.messages if isinstance(message, User))
-    return [
-        part
-        for message in messages
-        if isinstance(message.content, list)
-        for part in message.content
-    ]
-
-
-def _may_be_audio(call: ChatCall) -> bool:
-    return "audio" in (call.request.modalities or ()) or any(
-        isinstance(part, Audio) for part in _parts(call)
-    )
-
-
-def _is_by_reference(part: object) -> bool:
-    """Whether the part's tokens are not bounded by its bytes in the body."""
-    return isinstance(part, Image | Audio | File)

@@ -2,13 +2,24 @@
 
 import os
 
+from typing import Any
+
 from celery import Celery
+from celery.signals import worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "runestone.settings")
 
 app = Celery("runestone")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+
+@worker_ready.connect
+def report_at_once(**_: Any) -> None:
+    """A worker that just came up need not wait for beat to be counted."""
+    app.send_task("api.tasks.heartbeat")
+
 
 app.conf.beat_schedule = {
     # Holds of gateways that died become ledger lines within seconds.

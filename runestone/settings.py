@@ -34,7 +34,7 @@ _FILE_SETTINGS = {
     "RUNESTONE_CREDENTIAL_KEY",
 }
 _read_secret_files()
-if "DATABASE_URL" not in os.environ:
+if not os.environ.get("DATABASE_URL"):
     # The embedded default makes and keeps its own; whoever brings a database brings secrets too.
     secrets.fill(os.environ)
 
@@ -126,7 +126,7 @@ TEMPLATES = [
 ]
 
 DATABASES = {
-    "default": env.db_url_config(env.str("DATABASE_URL", default=paths.database_url()))
+    "default": env.db_url_config(os.environ.get("DATABASE_URL") or paths.database_url())
     | {
         # Under ASGI a kept connection belongs to a thread that may never come back.
         "CONN_MAX_AGE": 0,
@@ -134,7 +134,7 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = env.str("REDIS_URL", default=paths.redis_url())
+REDIS_URL = os.environ.get("REDIS_URL") or paths.redis_url()
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",

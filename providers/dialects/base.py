@@ -1,8 +1,8 @@
 """The contract of a dialect: translate, without I/O.
 
-A dialect turns a chat call into an upstream's request, and the upstream's answer, stream or error
-into OpenAI's. It opens no connection and keeps no state but what one stream needs; so each dialect
-is tested with recordings alone. `providers/client.py` does the I/O.
+A dialect turns a call to a model into an upstream's request, and the upstream's answer, stream or
+error into OpenAI's. It opens no connection and keeps no state but what one stream needs; so each
+dialect is tested with recordings alone. `providers/client.py` does the I/O.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from providers.wire import ChatCall
+from providers.wire import ModelCall
 from runestone.lib.errors import UpstreamError
 from runestone.lib.usage import Usage
 
@@ -74,16 +74,16 @@ class Dialect(Protocol):
     name: ClassVar[str]
 
     def request(
-        self, call: ChatCall, target: Target, *, output_tokens_max: int | None
+        self, call: ModelCall, target: Target, *, output_tokens_max: int | None
     ) -> UpstreamRequest:
         """`output_tokens_max` is a cap to impose where the caller set none."""
         ...
 
-    def answer(self, call: ChatCall, body: bytes) -> Answer:
+    def answer(self, call: ModelCall, body: bytes) -> Answer:
         """Raises UpstreamBroken if `body`, of a 200, is not an answer."""
         ...
 
-    def relay(self, call: ChatCall) -> StreamRelay: ...
+    def relay(self, call: ModelCall) -> StreamRelay: ...
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         """An upstream's refusal, as our caller should see it."""

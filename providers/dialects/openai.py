@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from providers.dialects.base import Answer, Relayed, Target, UpstreamRequest
-from providers.wire import ChatCall, Completion, CompletionChunk, UsageFigures
+from providers.wire import OWN_FIELDS, CompletionChunk, ModelAnswer, ModelCall, UsageFigures
 from runestone.lib import sse
 from runestone.lib.errors import (
     GatewayError,
@@ -19,12 +19,7 @@ from runestone.lib.errors import (
 )
 from runestone.lib.usage import Usage
 
-# Fields of Runestone's own that no upstream knows.
-OWN_FIELDS = frozenset(
-    {"provider", "tenant_id", "model_family", "capabilities", "max_cost_per_token", "request_id"}
-)
-
-_completion = msgspec.json.Decoder(Completion)
+_answer = msgspec.json.Decoder(ModelAnswer)
 _chunk = msgspec.json.Decoder(CompletionChunk)
 _true = msgspec.Raw(b"true")
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -40,35 +35,35 @@ class OpenAIDialect:
     name: ClassVar[str] = "openai"
 
     def request(
-        self, call: ChatCall, target: Target, *, output_tokens_max: int | None
+        self, call: ModelCall, target: Target, *, output_tokens_max: int | None
     ) -> UpstreamRequest:
         fields = {name: value for name, value in call.fields.items() if name not in OWN_FIELDS}
         fields["model"] = _raw(target.upstream_model)
-        if call.request.stream:
+        if call.request.streams:
             fields["stream_options"] = _with_usage(fields.get("stream_options"))
         if output_tokens_max is not None:
-            fields["max_completion_tokens"] = _raw(output_tokens_max)
+            fields[call.operation.output_cap_field] = _raw(output_tokens_max)
         headers = {"content-type": "application/json"}
         if target.credential:
             headers["authorization"] = f"Bearer {target.credential}"
         # Encoding anew, even where nothing changed, leaves one meaning: a body that names `model`
         # twice could otherwise be held for one model and billed for another.
         return UpstreamRequest(
-            f"{target.base_url}/chat/completions", headers, msgspec.json.encode(fields)
+            target.base_url + call.operation.path, headers, msgspec.json.encode(fields)
         )
 
-    def answer(self, call: ChatCall, body: bytes) -> Answer:
+    def answer(self, call: ModelCall, body: bytes) -> Answer:
         try:
-            completion = _completion.decode(body)
+            answer = _answer.decode(body)
         except _UNREADABLE:
-            raise UpstreamBroken("The provider's answer is not a chat completion.") from None
-        if completion.error:
-            raise _refusal(502, {}, completion.error)
-        if completion.choices is None:
-            raise UpstreamBroken("The provider's answer is not a chat completion.")
-        return Answer(body, read_usage(completion.usage))
+            raise UpstreamBroken("The provider's answer is not what was asked for.") from None
+        if answer.error:
+            raise _refusal(502, {}, answer.error)
+        if getattr(answer, call.operation.answer) is None:
+            raise UpstreamBroken("The provider's answer is not what was asked for.")
+        return Answer(body, read_usage(answer.usage))
 
-    def relay(self, call: ChatCall) -> "OpenAIRelay":
+    def relay(self, call: ModelCall) -> "OpenAIRelay":
         request = call.request
         return OpenAIRelay(wants_usage_chunk=request.wants_usage_chunk, choices=request.choices)
 
@@ -77,8 +72,7 @@ class OpenAIDialect:
             decoded = msgspec.json.decode(body)
         except _UNREADABLE:
             decoded = None
-        detail = decoded.get("error") if isinstance(decoded, dict) else None
-        return _refusal(status, headers, detail)
+        return _refusal(status, headers, _detail(decoded))
 
 
 class OpenAIRelay:
@@ -86,8 +80,11 @@ class OpenAIRelay:
 
     # A JSON string cannot contain these unescaped, so a match is the field itself.
     _output = re.compile(
-        rb'"(?:content|arguments|refusal|reasoning|reasoning_content)": ?"((?:[^"\\]|\\.)+)"'
+        rb'"(?:content|text|arguments|refusal|reasoning|reasoning_content)": ?"((?:[^"\\]|\\.)+)"'
     )
+
+    # Usage, or a reason to finish, that is not null.
+    _told = re.compile(rb'"usage": ?\{|"finish_reason": ?"')
 
     def __init__(self, *, wants_usage_chunk: bool, choices: int) -> None:
         self._reader = sse.Reader()
@@ -153,16 +150,7 @@ class OpenAIRelay:
         return payload
 
     def _says_more_than_output(self, payload: bytes) -> bool:
-        return (
-            _says(payload, b'"usage":')
-            or _says(payload, b'"finish_reason":')
-            or b'"error":' in payload
-        )
-
-
-def _says(payload: bytes, field: bytes) -> bool:
-    """Whether `payload` has `field` with a value that is not null."""
-    return field in payload and field + b"null" not in payload
+        return self._told.search(payload) is not None or b'"error":' in payload
 
 
 def _decoded(payload: bytes) -> CompletionChunk:
@@ -191,6 +179,15 @@ def read_usage(figures: UsageFigures | None) -> Usage | None:
         return msgspec.convert(usage, Usage)
     except msgspec.ValidationError:
         return None
+
+
+def _detail(decoded: Any) -> Any:
+    """Where an error's words are: under `error`; alone (older vLLM); or in a list (Gemini)."""
+    if isinstance(decoded, list) and len(decoded) == 1:
+        [decoded] = decoded
+    if not isinstance(decoded, dict):
+        return None
+    return decoded.get("error", decoded if "message" in decoded else None)
 
 
 def _raw(value: Any) -> msgspec.Raw:
@@ -226,7 +223,11 @@ def _refusal(status: int, headers: Mapping[str, str], detail: Any) -> UpstreamEr
             status=429,
             type=str(detail.get("type") or "requests"),
             code=code or "rate_limit_exceeded",
-            headers={name: headers[name] for name in _PASSED_ON if name in headers},
+            headers={
+                name: headers[name]
+                for name in _PASSED_ON
+                if name in headers and headers[name].isascii()
+            },
         )
     if status in (408, 504):
         return UpstreamTimeout("The provider took too long to answer.")

@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=200, unique=True)),
                 ('family', models.CharField(blank=True, max_length=64)),
                 ('owned_by', models.CharField(default='system', max_length=64)),
-                ('capabilities', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('chat', 'Chat'), ('streaming', 'Streaming'), ('tools', 'Tools'), ('parallel_tools', 'Parallel Tools'), ('vision', 'Vision'), ('audio', 'Audio'), ('pdf', 'Pdf'), ('json_schema', 'Json Schema'), ('reasoning', 'Reasoning'), ('prompt_cache', 'Prompt Cache'), ('web_search', 'Web Search'), ('embeddings', 'Embeddings')], max_length=32), blank=True, default=list, size=None)),
+                ('capabilities', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('chat', 'Chat'), ('streaming', 'Streaming'), ('tools', 'Tools'), ('parallel_tools', 'Parallel Tools'), ('vision', 'Vision'), ('audio', 'Audio'), ('pdf', 'Pdf'), ('json_schema', 'Json Schema'), ('reasoning', 'Reasoning'), ('prompt_cache', 'Prompt Cache'), ('web_search', 'Web Search'), ('completion', 'Completion'), ('embeddings', 'Embeddings'), ('moderation', 'Moderation')], max_length=32), blank=True, default=list, size=None)),
                 ('context_window', models.PositiveIntegerField(blank=True, help_text='Tokens.', null=True)),
                 ('max_output_tokens', models.PositiveIntegerField(blank=True, help_text='Tokens.', null=True)),
                 ('enabled', models.BooleanField(default=True)),

@@ -31,6 +31,10 @@ _CATALOG = Path(__file__).resolve().parents[2] / "providers" / "catalog.json"
 _MOCK_PRICES = {
     "gpt-4o-mini": {"input": "0.15", "cached_input": "0.075", "output": "0.60"},
     "gpt-4o": {"input": "2.50", "cached_input": "1.25", "output": "10"},
+    "gpt-3.5-turbo-instruct": {"input": "1", "cached_input": "0.50", "output": "2"},
+    "text-embedding-3-small": {"input": "0.02"},
+    "text-embedding-3-large": {"input": "0.13"},
+    "omni-moderation-latest": {"input": "0"},
     "mock": {"input": "1", "cached_input": "0.50", "output": "2"},
 }
 _ECHO_PRICES = {"echo": {"input": "0", "output": "0"}}

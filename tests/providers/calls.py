@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from api.requests import decode_chat
+from api.requests import decode
 from providers.catalog import CatalogModel
 from providers.dialects.base import Target
-from providers.wire import ChatCall
+from providers.wire import CHAT, ModelCall
 
 RECORDINGS = Path(__file__).parent / "recordings"
 
@@ -17,10 +17,14 @@ def recording(name: str) -> bytes:
     return (RECORDINGS / name).read_bytes()
 
 
-def chat(**fields: Any) -> ChatCall:
+def decoded(body: bytes) -> ModelCall:
     """A chat call as it comes over the wire."""
+    return decode(CHAT, body)
+
+
+def chat(**fields: Any) -> ModelCall:
     messages = [{"role": "user", "content": "Hello"}]
-    return decode_chat(json.dumps({"messages": messages, **fields}).encode())
+    return decoded(json.dumps({"messages": messages, **fields}).encode())
 
 
 def target(**fields: Any) -> Target:

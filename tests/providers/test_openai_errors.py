@@ -62,6 +62,14 @@ def test_a_rate_limit_is_passed_on_with_the_time_to_wait():
     assert not seen.billable
 
 
+@pytest.mark.parametrize("value", ["\udcff", "soon\u2028", "é"])
+def test_a_time_to_wait_that_no_header_can_carry_is_left_out(value):
+    """A header may hold any bytes; ours must not fail for it."""
+    seen = error(429, {"message": "Slow down."}, {"retry-after": value})
+    assert seen.status == 429
+    assert all(each.isascii() for each in seen.headers.values())
+
+
 def test_our_own_quota_at_the_upstream_is_not_the_callers():
     detail = {"message": "You exceeded your quota.", "code": "insufficient_quota"}
     seen = error(429, detail, {"retry-after": "3600"})

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.requests import decode_chat
-from providers.dialects.openai import OWN_FIELDS, OpenAIDialect
-from tests.providers.calls import chat, target
+from providers.dialects.openai import OpenAIDialect
+from providers.wire import OWN_FIELDS
+from tests.providers.calls import chat, decoded, target
 
 dialect = OpenAIDialect()
 
@@ -43,7 +43,7 @@ def test_what_we_do_not_know_passes_byte_for_byte():
     }
     body = b'{"messages":[{"role":"user","content":"Hi"}]'
     body += b"".join(b',"%s":%s' % (name.encode(), value) for name, value in raw.items()) + b"}"
-    request = dialect.request(decode_chat(body), target(), output_tokens_max=None)
+    request = dialect.request(decoded(body), target(), output_tokens_max=None)
     for name, value in raw.items():
         assert b'"%s":%s' % (name.encode(), value) in request.body
 
@@ -67,8 +67,16 @@ def test_any_other_field_arrives_as_it_was(fields):
 
 
 def test_our_own_fields_stay_here():
-    call = chat(**dict.fromkeys(OWN_FIELDS, "x"), user="alice")
-    assert sent(call).keys() == {"messages", "model", "user"}
+    ours = {
+        "provider": "openai",
+        "tenant_id": "acme",
+        "model_family": "gpt-4o",
+        "capabilities": ["tools"],
+        "max_cost_per_token": "0.01",
+        "request_id": "mine",
+    }
+    assert ours.keys() == OWN_FIELDS
+    assert sent(chat(**ours, user="alice")).keys() == {"messages", "model", "user"}
 
 
 def test_the_model_is_the_upstreams():
@@ -79,7 +87,7 @@ def test_the_model_is_the_upstreams():
 @pytest.mark.parametrize("key", [b'"n"', b'"\\u006e"'])
 def test_a_field_named_twice_has_the_meaning_that_we_priced(key):
     body = b'{"messages":[{"role":"user","content":"Hi"}],"n":128,' + key + b":1}"
-    call = decode_chat(body)
+    call = decoded(body)
     request = dialect.request(call, target(), output_tokens_max=None)
     pairs = json.loads(request.body, object_pairs_hook=list)
     assert [value for name, value in pairs if name == "n"] == [call.request.n] == [1]
@@ -90,7 +98,7 @@ def test_messages_named_twice_are_sent_once():
         b'{"messages":[{"role":"user","content":"long"}],'
         b'"messages":[{"role":"user","content":"Hi"}]}'
     )
-    request = dialect.request(decode_chat(body), target(), output_tokens_max=None)
+    request = dialect.request(decoded(body), target(), output_tokens_max=None)
     assert request.body.count(b'"messages"') == 1
     assert json.loads(request.body)["messages"][0]["content"] == "Hi"
 

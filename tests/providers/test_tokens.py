@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.requests import decode_chat
 from providers import tokens
 from providers.dialects.openai import OpenAIDialect
 from providers.tokens import bound, estimated_input, estimated_output
-from tests.providers.calls import chat, model, target
+from tests.providers.calls import chat, decoded, model, target
 
 WINDOW = 128_000
 IMAGE = {"type": "image_url", "image_url": {"url": "https://x.test/y.png"}}
 SOUND = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
+TOOL = {"type": "function", "function": {"name": "f"}}
 FILE = {"type": "file", "file": {"file_id": "file-1"}}
 
 texts = st.text(max_size=50)
@@ -50,8 +50,8 @@ def test_it_works():
 @given(st.lists(messages, min_size=1, max_size=4), st.booleans(), st.booleans())
 def test_a_prompt_has_no_more_tokens_than_bytes(said, escaped, with_tools):
     """Byte-level tokenizers make at most one token of a byte; templates add some a message."""
-    body = {"messages": said, **({"tools": [{"type": "function"}]} if with_tools else {})}
-    call = decode_chat(json.dumps(body, ensure_ascii=escaped).encode())
+    body = {"messages": said, **({"tools": [TOOL]} if with_tools else {})}
+    call = decoded(json.dumps(body, ensure_ascii=escaped).encode())
     found = bound(call, model(context_window=None), output_default=None)
     assert found.input_tokens >= bytes_of_texts(said) + 4 * len(said) + 3
     assert found.input_tokens >= estimated_input(call)
@@ -59,7 +59,7 @@ def test_a_prompt_has_no_more_tokens_than_bytes(said, escaped, with_tools):
 
 def test_tools_cost_what_the_provider_adds_to_them():
     without = bound(chat(), model(), output_default=None).input_tokens
-    call = chat(tools=[{"type": "function", "function": {"name": "f"}}])
+    call = chat(tools=[TOOL])
     assert bound(call, model(), output_default=None).input_tokens > without + 1_000
 
 

@@ -1,0 +1,46 @@
+"""The few parts of OpenAI's answers that we read; the rest passes as bytes."""
+
+from typing import Any
+
+from msgspec import Raw, Struct
+
+
+class PromptTokensDetails(Struct):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class CompletionTokensDetails(Struct):
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class UsageFigures(Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: PromptTokensDetails | None = None
+    completion_tokens_details: CompletionTokensDetails | None = None
+
+
+class ModelAnswer(Struct):
+    """A whole answer. Which of the lists it has depends on what was asked."""
+
+    choices: list[Raw] | None = None
+    data: list[Raw] | None = None
+    results: list[Raw] | None = None
+    usage: UsageFigures | None = None
+    error: Any = None
+
+
+class ChunkChoice(Struct):
+    index: int = 0
+    finish_reason: str | None = None
+
+
+class CompletionChunk(Struct):
+    """What we read of a chunk that says more than some output."""
+
+    choices: list[ChunkChoice] | None = None
+    usage: UsageFigures | None = None
+    error: Any = None

@@ -1,0 +1,299 @@
+"""`POST /v1/chat/completions`: the request, checked as OpenAI checks it.
+
+Decoding validates: a wrong type or an out-of-range number fails with its path. A field may be
+null, which is the same as absent. Unknown fields are not listed; they pass through. Rules between
+fields are the provider's to check. Source: OpenAI's published OpenAPI description (2026-08).
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from providers.wire.kinds import (
+    Choices,
+    FunctionName,
+    Identifier,
+    JSONObject,
+    LogitBias,
+    Metadata,
+    ModelRequest,
+    Penalty,
+    PositiveInt,
+    Probability,
+    ServiceTier,
+    Stop,
+    StreamOptions,
+    Temperature,
+    TopLogprobs,
+)
+
+MESSAGES_MAX = 10_000
+TOOLS_MAX = 128
+
+# Parts of a message.
+
+
+class Text(Struct, tag_field="type", tag="text"):
+    text: str
+
+
+class ImageUrl(Struct):
+    url: str
+    detail: Literal["auto", "low", "high", "original"] | None = None
+
+
+class Image(Struct, tag_field="type", tag="image_url"):
+    image_url: ImageUrl
+
+
+class AudioData(Struct):
+    data: str
+    format: Literal["wav", "mp3"]
+
+
+class Audio(Struct, tag_field="type", tag="input_audio"):
+    input_audio: AudioData
+
+
+class FileData(Struct):
+    file_id: str | None = None
+    file_data: str | None = None
+    filename: str | None = None
+
+
+class File(Struct, tag_field="type", tag="file"):
+    file: FileData
+
+
+class Refusal(Struct, tag_field="type", tag="refusal"):
+    refusal: str
+
+
+TextParts = Annotated[list[Text], Meta(min_length=1)]
+UserParts = Annotated[list[Text | Image | Audio | File], Meta(min_length=1)]
+AssistantParts = Annotated[list[Text | Refusal], Meta(min_length=1)]
+
+# Messages, told apart by their role.
+
+
+class Developer(Struct, tag_field="role", tag="developer", kw_only=True):
+    content: str | TextParts
+    name: str | None = None
+
+
+class System(Struct, tag_field="role", tag="system", kw_only=True):
+    content: str | TextParts
+    name: str | None = None
+
+
+class User(Struct, tag_field="role", tag="user", kw_only=True):
+    content: str | UserParts
+    name: str | None = None
+
+
+class CalledFunction(Struct):
+    name: str
+    # A JSON text by convention; models break it, and it passes as it is.
+    arguments: str
+
+
+class FunctionCall(Struct, tag_field="type", tag="function"):
+    id: str
+    function: CalledFunction
+
+
+class CalledCustom(Struct):
+    name: str
+    input: str
+
+
+class CustomCall(Struct, tag_field="type", tag="custom"):
+    id: str
+    custom: CalledCustom
+
+
+class AudioReference(Struct):
+    id: str
+
+
+class Assistant(Struct, tag_field="role", tag="assistant", kw_only=True):
+    content: str | AssistantParts | None = None
+    refusal: str | None = None
+    name: str | None = None
+    audio: AudioReference | None = None
+    tool_calls: list[FunctionCall | CustomCall] | None = None
+    function_call: CalledFunction | None = None
+
+
+class Tool(Struct, tag_field="role", tag="tool", kw_only=True):
+    tool_call_id: str
+    content: str | UserParts
+
+
+class Function(Struct, tag_field="role", tag="function", kw_only=True):
+    name: str
+    content: str | None
+
+
+Message = Developer | System | User | Assistant | Tool | Function
+
+# Tools, and how to choose among them.
+
+
+class FunctionSpec(Struct):
+    name: FunctionName
+    description: str | None = None
+    parameters: JSONObject | None = None
+    strict: bool | None = None
+
+
+class FunctionTool(Struct, tag_field="type", tag="function"):
+    function: FunctionSpec
+
+
+class CustomSpec(Struct):
+    name: FunctionName
+    description: str | None = None
+    format: JSONObject | None = None
+
+
+class CustomTool(Struct, tag_field="type", tag="custom"):
+    custom: CustomSpec
+
+
+class Named(Struct):
+    name: str
+
+
+class ChooseFunction(Struct, tag_field="type", tag="function"):
+    function: Named
+
+
+class ChooseCustom(Struct, tag_field="type", tag="custom"):
+    custom: Named
+
+
+class AllowedTools(Struct):
+    mode: Literal["auto", "required"]
+    tools: list[JSONObject]
+
+
+class ChooseAllowed(Struct, tag_field="type", tag="allowed_tools"):
+    allowed_tools: AllowedTools
+
+
+ToolChoice = Literal["none", "auto", "required"] | ChooseFunction | ChooseCustom | ChooseAllowed
+
+# The form of the answer.
+
+
+class TextFormat(Struct, tag_field="type", tag="text"):
+    pass
+
+
+class JSONFormat(Struct, tag_field="type", tag="json_object"):
+    pass
+
+
+class JSONSchema(Struct):
+    name: FunctionName
+    description: str | None = None
+    schema: JSONObject | None = None
+    strict: bool | None = None
+
+
+class JSONSchemaFormat(Struct, tag_field="type", tag="json_schema"):
+    json_schema: JSONSchema
+
+
+class AudioOutput(Struct):
+    voice: str | JSONObject
+    format: Literal["wav", "aac", "mp3", "flac", "opus", "pcm16"]
+
+
+class Prediction(Struct, tag_field="type", tag="content"):
+    content: str | TextParts
+
+
+class ChatRequest(ModelRequest, kw_only=True):
+    messages: Annotated[list[Message], Meta(min_length=1, max_length=MESSAGES_MAX)]
+    max_completion_tokens: PositiveInt | None = None
+    max_tokens: PositiveInt | None = None
+    temperature: Temperature | None = None
+    top_p: Probability | None = None
+    n: Choices | None = None
+    stop: Stop | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    logit_bias: LogitBias | None = None
+    logprobs: bool | None = None
+    top_logprobs: TopLogprobs | None = None
+    seed: int | None = None
+    safety_identifier: Identifier | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_options: JSONObject | None = None
+    prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
+        None
+    )
+    verbosity: Literal["low", "medium", "high"] | None = None
+    response_format: TextFormat | JSONFormat | JSONSchemaFormat | None = None
+    tools: Annotated[list[FunctionTool | CustomTool], Meta(max_length=TOOLS_MAX)] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    functions: Annotated[list[FunctionSpec], Meta(min_length=1, max_length=TOOLS_MAX)] | None = None
+    function_call: Literal["none", "auto"] | Named | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    service_tier: ServiceTier | None = None
+    store: bool | None = None
+    metadata: Metadata | None = None
+    modalities: list[Literal["text", "audio"]] | None = None
+    audio: AudioOutput | None = None
+    prediction: Prediction | None = None
+    moderation: JSONObject | None = None
+    web_search_options: JSONObject | None = None
+
+    @property
+    def streams(self) -> bool:
+        return bool(self.stream)
+
+    @property
+    def wants_usage_chunk(self) -> bool:
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    @property
+    def choices(self) -> int:
+        return self.n or 1
+
+    @property
+    def output_tokens_asked(self) -> int | None:
+        # An upstream obeys one of the two, and we cannot know which: the larger one counts.
+        if self.max_completion_tokens is None or self.max_tokens is None:
+            return self.max_completion_tokens or self.max_tokens
+        return max(self.max_completion_tokens, self.max_tokens)
+
+    @property
+    def has_tools(self) -> bool:
+        return bool(self.tools or self.functions)
+
+    @property
+    def refers_outside(self) -> bool:
+        by_reference = any(isinstance(part, Image | Audio | File) for part in self._parts())
+        return by_reference or self._refers_to_audio
+
+    @property
+    def may_be_audio(self) -> bool:
+        asked = "audio" in (self.modalities or ()) or self._refers_to_audio
+        return asked or any(isinstance(part, Audio) for part in self._parts())
+
+    @property
+    def _refers_to_audio(self) -> bool:
+        """Whether an earlier answer's audio is part of the prompt."""
+        return any(isinstance(each, Assistant) and each.audio is not None for each in self.messages)
+
+    def _parts(self) -> list[Text | Image | Audio | File]:
+        messages = (each for each in self.messages if isinstance(each, User | Tool))
+        return [
+            part for each in messages if isinstance(each.content, list) for part in each.content
+        ]

@@ -1,0 +1,109 @@
+"""The other requests to models: legacy completions, embeddings, moderations."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from providers.wire.chat import Image, Text
+from providers.wire.kinds import (
+    Choices,
+    LogitBias,
+    ModelRequest,
+    Penalty,
+    PositiveInt,
+    Probability,
+    Stop,
+    StreamOptions,
+    Temperature,
+)
+
+INPUTS_MAX = 2_048
+COMPLETION_TOKENS_DEFAULT = 16
+
+TokenIds = list[Annotated[int, Meta(ge=0)]]
+# A text, texts, tokens, or lists of tokens; which of them are mixed is the provider's to refuse.
+TextsOrTokens = (
+    str | Annotated[list[str | Annotated[int, Meta(ge=0)] | TokenIds], Meta(min_length=1)]
+)
+
+
+class CompletionRequest(ModelRequest, kw_only=True):
+    """`POST /v1/completions`, the legacy one."""
+
+    prompt: TextsOrTokens | None = None
+    best_of: Annotated[int, Meta(ge=0, le=20)] | None = None
+    echo: bool | None = None
+    frequency_penalty: Penalty | None = None
+    logit_bias: LogitBias | None = None
+    logprobs: Annotated[int, Meta(ge=0, le=5)] | None = None
+    max_tokens: Annotated[int, Meta(ge=0)] | None = None
+    n: Choices | None = None
+    presence_penalty: Penalty | None = None
+    seed: int | None = None
+    stop: Stop | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    suffix: str | None = None
+    temperature: Temperature | None = None
+    top_p: Probability | None = None
+
+    @property
+    def streams(self) -> bool:
+        return bool(self.stream)
+
+    @property
+    def wants_usage_chunk(self) -> bool:
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    @property
+    def choices(self) -> int:
+        return self.prompts * max(self.n or 1, self.best_of or 1)
+
+    @property
+    def output_tokens_asked(self) -> int | None:
+        return COMPLETION_TOKENS_DEFAULT if self.max_tokens is None else self.max_tokens
+
+    @property
+    def prompts(self) -> int:
+        return _texts(self.prompt)
+
+
+class EmbeddingRequest(ModelRequest, kw_only=True):
+    """`POST /v1/embeddings`."""
+
+    input: TextsOrTokens
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: PositiveInt | None = None
+
+    @property
+    def prompts(self) -> int:
+        return _texts(self.input)
+
+    @property
+    def generates(self) -> bool:
+        return False
+
+
+class ModerationRequest(ModelRequest, kw_only=True):
+    """`POST /v1/moderations`."""
+
+    input: str | Annotated[list[str | Text | Image], Meta(min_length=1)]
+
+    @property
+    def prompts(self) -> int:
+        return _texts(self.input)
+
+    @property
+    def generates(self) -> bool:
+        return False
+
+    @property
+    def refers_outside(self) -> bool:
+        return isinstance(self.input, list) and any(isinstance(each, Image) for each in self.input)
+
+
+def _texts(given: object) -> int:
+    """How many texts `given` is: tokens in one list are one text."""
+    if not isinstance(given, list) or isinstance(given[0], int):
+        return 1
+    return len(given)
