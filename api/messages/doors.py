@@ -50,9 +50,10 @@ class MessagesStream(StreamConsumer):
         """Up to its first event an error is a refusal, and then an event of its own."""
         began = False
         try:
-            async for data in _events(call):
-                began = True
-                yield data
+            async with aclosing(_events(call)) as told:
+                async for data in told:
+                    began = True
+                    yield data
         except Exception as error:
             failure = errors.faced(error, call)
             if not began:
