@@ -6,15 +6,17 @@ It is a process of its own and imports no Django. It keeps its own bill, which i
 ground truth that the gateway's ledger is reconciled against, so nothing in here may
 share code with the gateway: two sides that share a bug agree.
 
-Routes: POST /v1/chat/completions, POST /v1/embeddings, GET /v1/models[/{id}],
-GET /bill[?attempt=ID], GET /calls.
+Routes: POST /v1/chat/completions, POST /v1/completions, POST /v1/embeddings,
+POST /v1/moderations, GET /v1/models[/{id}], GET /bill[?attempt=ID], GET /calls.
 
 TOKENS. A token is a word: a run of characters without whitespace. The prompt costs the
 words of every text in every message (at least 1; images, tools and roles are free), an
 answer costs its words, and every streamed content chunk is exactly one completion token.
 A tool call costs one token for its name and one for each fragment of its arguments.
+Where a prompt or an input is a list of token ids, its length counts.
 
-THE ANSWER repeats the last user message. With several choices (n) each repeats it.
+THE ANSWER repeats the last user message. With several choices (n) each repeats it. A legacy
+completion repeats its prompt, token ids as numbers, up to `max_tokens` (16 if it is not given).
 `max_completion_tokens` or `max_tokens` cut it (finish_reason length), `stop` cuts it.
 Tools are called when tool_choice says so (required, or a named function) or when the
 scenario does, unless the last message is already a tool's result.
@@ -89,7 +91,11 @@ the wire:
   crlf               lines end in CRLF, and the stream is split every 7 bytes
   split [7]          split the stream every so many bytes
 
-Embeddings know the times and the failures before work. JSON knows `cut` as `cut_json`.
+Embeddings and moderations know the times and the failures before work; legacy completions
+know all but `tools` and `refusal`. JSON knows `cut` as `cut_json`.
+
+MODERATIONS flag a text with the word "violence". They are on the bill, with no tokens and the
+amount 0, and report no usage.
 
 when:
   first=N            only the first N calls with exactly this text; later ones are normal

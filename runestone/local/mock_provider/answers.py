@@ -7,7 +7,14 @@ from itertools import cycle, islice
 
 import msgspec
 
-from runestone.local.mock_provider.requests import NULL, ChatRequest
+from runestone.local.mock_provider.requests import (
+    NULL,
+    ChatRequest,
+    CompletionsRequest,
+    Text,
+    texts,
+    tokens,
+)
 from runestone.local.mock_provider.scenarios import Scenario
 from runestone.local.mock_provider.tools import Call, plan_calls
 
@@ -18,13 +25,14 @@ NOTHING_SAID = "OK"
 
 
 class Answer(msgspec.Struct):
-    """One choice. All choices of a call are alike."""
+    """One choice. `echoed` is the prompt said back, which costs nothing."""
 
     text: str
     finish_reason: str = "stop"
     reasoning: int = 0
     refused: bool = False
     calls: list[Call] = []
+    echoed: str = ""
 
     @property
     def visible_tokens(self) -> int:
@@ -42,11 +50,45 @@ def prompt_tokens(request: ChatRequest) -> int:
     return sum(len(message.text.split()) for message in request.messages) or 1
 
 
-def answer(request: ChatRequest, scenario: Scenario) -> Answer:
-    """Compose the answer, then cut it to what the client allows."""
-    made = _compose(request, scenario)
-    _stop(made, request.stop)
-    _limit(made, None if scenario.overrun else _allowed(request))
+def continued_tokens(request: CompletionsRequest) -> int:
+    """One token per word of the prompts and of the suffix, at least one."""
+    prompts = sum(map(tokens, _prompts(request)))
+    return prompts + tokens(request.suffix or "") or 1
+
+
+def answers(request: ChatRequest, scenario: Scenario) -> list[Answer]:
+    """Each choice's answer: they are all alike."""
+    made = _cut(_compose(request, scenario), scenario, request.stop, _allowed(request))
+    return [made] * (request.n or 1)
+
+
+def continuations(request: CompletionsRequest, scenario: Scenario) -> list[Answer]:
+    """Each choice's answer: n of each prompt, and those of a prompt are alike."""
+    return [
+        made
+        for prompt in _prompts(request)
+        for made in [_continuation(request, prompt, scenario)] * (request.n or 1)
+    ]
+
+
+def _prompts(request: CompletionsRequest) -> list[Text]:
+    return texts(request.prompt or "")
+
+
+def _continuation(request: CompletionsRequest, prompt: Text, scenario: Scenario) -> Answer:
+    given = prompt if isinstance(prompt, str) else " ".join(map(str, prompt))
+    made = Answer(_text(given.strip(), scenario), _finish(scenario), scenario.reasoning)
+    _cut(made, scenario, request.stop, request.max_tokens)
+    made.echoed = given if request.echo else ""
+    return made
+
+
+def _cut(
+    made: Answer, scenario: Scenario, stop: str | list[str] | None, allowed: int | None
+) -> Answer:
+    """Cut an answer to what the client allows."""
+    _stop(made, stop)
+    _limit(made, None if scenario.overrun else allowed)
     if scenario.finish:
         made.finish_reason = scenario.finish
     return made
@@ -58,14 +100,18 @@ def _compose(request: ChatRequest, scenario: Scenario) -> Answer:
         return Answer("", "tool_calls", scenario.reasoning, calls=calls)
     if scenario.refusal:
         return Answer(REFUSAL, reasoning=scenario.reasoning, refused=True)
-    finish_reason = "length" if scenario.length else "stop"
-    return Answer(_text(request, scenario), finish_reason, scenario.reasoning)
+    text = _text(_last_user_text(request), scenario)
+    return Answer(text, _finish(scenario), scenario.reasoning)
 
 
-def _text(request: ChatRequest, scenario: Scenario) -> str:
+def _finish(scenario: Scenario) -> str:
+    return "length" if scenario.length else "stop"
+
+
+def _text(prompt: str, scenario: Scenario) -> str:
     if scenario.huge is not None:
         return "x" * scenario.huge
-    text = _last_user_text(request) or NOTHING_SAID
+    text = prompt or NOTHING_SAID
     words = _words_wanted(text, scenario)
     return text if words is None else _resize(text, words)
 

@@ -11,13 +11,20 @@ import msgspec
 
 from runestone.local.mock_provider import models
 from runestone.local.mock_provider.chat import chat
+from runestone.local.mock_provider.completions import completions
 from runestone.local.mock_provider.embeddings import embeddings
 from runestone.local.mock_provider.errors import BrokenOffError, HungUpError, ProviderError
 from runestone.local.mock_provider.exchange import Exchange, Receive, Send
+from runestone.local.mock_provider.moderations import moderations
 from runestone.local.mock_provider.provider import Provider
 
 Handler = Callable[[Exchange, Provider], Awaitable[None]]
-CALLS: dict[str, Handler] = {"/v1/chat/completions": chat, "/v1/embeddings": embeddings}
+CALLS: dict[str, Handler] = {
+    "/v1/chat/completions": chat,
+    "/v1/completions": completions,
+    "/v1/embeddings": embeddings,
+    "/v1/moderations": moderations,
+}
 MODELS = "/v1/models"
 NO_KEY = (
     "You didn't provide an API key. You need to provide your API key in an Authorization"

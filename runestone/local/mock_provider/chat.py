@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from runestone.local.mock_provider import errors, requests
+from runestone.local.mock_provider.answers import answers, prompt_tokens
 from runestone.local.mock_provider.errors import BrokenOffError, HungUpError
 from runestone.local.mock_provider.exchange import HTML, JSON, Exchange
 from runestone.local.mock_provider.provider import Provider
+from runestone.local.mock_provider.replies import CHAT, Task
 from runestone.local.mock_provider.scenarios import NORMAL, Scenario
 from runestone.local.mock_provider.work import Work
 
@@ -20,7 +22,15 @@ async def chat(exchange: Exchange, provider: Provider) -> None:
         exchange.deaf = scenario.deaf
         if await fail_before_work(exchange, scenario, request.model):
             return
-    await Work(exchange, provider, request, scenario).run()
+    task = Task(
+        CHAT,
+        request.model,
+        prompt_tokens(request),
+        answers(request, scenario),
+        bool(request.stream),
+        request.stream_options,
+    )
+    await Work(exchange, provider, task, scenario).run()
 
 
 async def fail_before_work(exchange: Exchange, scenario: Scenario, model: str) -> bool:

@@ -14,11 +14,10 @@ from runestone.local.mock_provider.bill import Line
 from runestone.local.mock_provider.chat import fail_before_work
 from runestone.local.mock_provider.exchange import Exchange
 from runestone.local.mock_provider.provider import Provider
-from runestone.local.mock_provider.requests import EmbeddingsRequest
+from runestone.local.mock_provider.requests import EmbeddingsRequest, Text, texts, tokens
 
 DIMENSIONS = {"text-embedding-3-large": 3072}
 DIMENSIONS_OTHERWISE = 1536
-Input = str | list[int]
 
 VECTOR = b'{"object":"embedding","index":%d,"embedding":%s}'
 REPLY = b'{"object":"list","data":[%s],"model":%s,"usage":{"prompt_tokens":%d,"total_tokens":%d}}'
@@ -31,36 +30,23 @@ async def embeddings(exchange: Exchange, provider: Provider) -> None:
     if await fail_before_work(exchange, scenario, request.model):
         return
     await exchange.pause(scenario.slow_headers + scenario.delay)
-    inputs = _inputs(request)
-    line = _line(exchange, request.model, sum(map(_tokens, inputs)) or 1)
+    inputs = texts(request.input)
+    line = _line(exchange, request.model, sum(map(tokens, inputs)) or 1)
     provider.charge(line)
     await exchange.json(_reply(request, inputs, line.prompt_tokens))
 
 
-def _inputs(request: EmbeddingsRequest) -> list[Input]:
-    """One text, many texts, one list of tokens, or many lists of tokens."""
-    if isinstance(request.input, str):
-        return [request.input]
-    if request.input and isinstance(request.input[0], int):
-        return [request.input]  # type: ignore[list-item]
-    return request.input  # type: ignore[return-value]
-
-
-def _tokens(text: Input) -> int:
-    return len(text.split() if isinstance(text, str) else text)
-
-
-def _line(exchange: Exchange, model: str, tokens: int) -> Line:
+def _line(exchange: Exchange, model: str, prompt: int) -> Line:
     attempt = exchange.header(b"x-runestone-attempt-id")
-    return Line(attempt, exchange.request_id, model, tokens, finished=True)
+    return Line(attempt, exchange.request_id, model, prompt, finished=True)
 
 
-def _reply(request: EmbeddingsRequest, inputs: list[Input], tokens: int) -> bytes:
+def _reply(request: EmbeddingsRequest, inputs: list[Text], prompt: int) -> bytes:
     size = request.dimensions or DIMENSIONS.get(request.model, DIMENSIONS_OTHERWISE)
     base64 = request.encoding_format == "base64"
     vectors = (_vector(str(text), size, base64) for text in inputs)
     data = b",".join(VECTOR % pair for pair in enumerate(vectors))
-    return REPLY % (data, msgspec.json.encode(request.model), tokens, tokens)
+    return REPLY % (data, msgspec.json.encode(request.model), prompt, prompt)
 
 
 @lru_cache(maxsize=256)

@@ -26,8 +26,10 @@ ANY_OTHER = Price(1_000_000, 500_000, 2_000_000)
 DEFAULTS: dict[str, Price] = {
     "gpt-4o-mini": Price(150_000, 75_000, 600_000),
     "gpt-4o": Price(2_500_000, 1_250_000, 10_000_000),
+    "gpt-3.5-turbo-instruct": ANY_OTHER,
     "text-embedding-3-small": Price(20_000, 20_000, 0),
     "text-embedding-3-large": Price(130_000, 130_000, 0),
+    "omni-moderation-latest": Price(0, 0, 0),
 }
 
 

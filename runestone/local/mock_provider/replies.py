@@ -1,11 +1,12 @@
-"""An answer as OpenAI's JSON: one chat.completion, or the events of a stream.
+"""Answers as OpenAI's JSON: one reply, or the events of a stream, of chat or legacy completions.
 
 Built from bytes and not from dicts: this is the path that benchmarks measure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from time import time
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from runestone.local.mock_provider import errors
 from runestone.local.mock_provider.answers import Answer
 from runestone.local.mock_provider.bill import Line
 from runestone.local.mock_provider.errors import BrokenOffError
-from runestone.local.mock_provider.requests import ChatRequest, StreamOptions
+from runestone.local.mock_provider.requests import StreamOptions
 from runestone.local.mock_provider.scenarios import Scenario
 from runestone.local.mock_provider.tools import Call
 
@@ -25,9 +26,17 @@ REPLY = (
     b'{"id":"chatcmpl-%s","object":"chat.completion","created":%d,"model":%s,'
     b'"choices":[%s]%s,"service_tier":"default","system_fingerprint":"fp_mock"}'
 )
-CHOICE = b'{"index":%d,"message":%s,"logprobs":null,"finish_reason":"%s"}'
-SAID = b'{"role":"assistant","content":%s,"refusal":%s,"annotations":[]}'
-CALLED = b'{"role":"assistant","content":null,"refusal":null,"annotations":[],"tool_calls":[%s]}'
+TEXT_REPLY = (
+    b'{"id":"cmpl-%s","object":"text_completion","created":%d,"model":%s,'
+    b'"choices":[%s]%s,"system_fingerprint":"fp_mock"}'
+)
+CHOICE = b'{"index":%d,%s,"logprobs":null,"finish_reason":"%s"}'
+SAID = b'"message":{"role":"assistant","content":%s,"refusal":%s,"annotations":[]}'
+CALLED = (
+    b'"message":{"role":"assistant","content":null,"refusal":null,"annotations":[],'
+    b'"tool_calls":[%s]}'
+)
+TEXT = b'"text":%s'
 USAGE = (
     b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,'
     b'"prompt_tokens_details":{"cached_tokens":%d,"audio_tokens":0},'
@@ -43,12 +52,19 @@ def usage(line: Line, completion: int, reasoning: int) -> bytes:
     return USAGE % (prompt, completion, prompt + completion, line.cached_tokens, reasoning)
 
 
-def completion(number: bytes, request: ChatRequest, made: Answer, usage: bytes | None) -> bytes:
+def whole(number: bytes, task: Task, usage: bytes | None) -> bytes:
     """The whole JSON reply; without usage the key is absent."""
-    message, finish = _message(made), made.finish_reason.encode()
-    choices = b",".join(CHOICE % (index, message, finish) for index in range(request.n or 1))
+    said = task.wire.said
+    choices = b",".join(
+        CHOICE % (index, said(made), made.finish_reason.encode())
+        for index, made in enumerate(task.answers)
+    )
     tail = b"" if usage is None else b',"usage":' + usage
-    return REPLY % (number, time(), encode(request.model), choices, tail)
+    return task.wire.reply % (number, time(), encode(task.model), choices, tail)
+
+
+def _text(made: Answer) -> bytes:
+    return TEXT % encode(made.echoed + made.text)
 
 
 def _message(made: Answer) -> bytes:
@@ -80,21 +96,26 @@ class Delta(NamedTuple):
     tokens: int = 0
     reasoning: int = 0
     finish: bytes = b"null"
+    opens: bool = False  # It says that there is a choice, and nothing yet.
 
 
 HEAD = (
     b'{"id":"chatcmpl-%s","object":"chat.completion.chunk","created":%d,"model":%s,'
     b'"service_tier":"default","system_fingerprint":"fp_mock",'
 )
-CHUNK = b'%s"choices":[{"index":%d,"delta":%s,"logprobs":null,"finish_reason":%s}]%s%s}'
+TEXT_HEAD = (
+    b'{"id":"cmpl-%s","object":"text_completion","created":%d,"model":%s,'
+    b'"system_fingerprint":"fp_mock",'
+)
+CHUNK = b'%s"choices":[{"index":%d,%s,"logprobs":null,"finish_reason":%s}]%s%s}'
 LAST = b'%s"choices":[],"usage":%s%s}'
-OPEN_TEXT = b'{"role":"assistant","content":"","refusal":null}'
-OPEN_CALLS = b'{"role":"assistant","content":null}'
+OPEN_TEXT = b'"delta":{"role":"assistant","content":"","refusal":null}'
+OPEN_CALLS = b'"delta":{"role":"assistant","content":null}'
 OPEN_CALL = (
-    b'{"tool_calls":[{"index":%d,"id":"%s","type":"function",'
+    b'"delta":{"tool_calls":[{"index":%d,"id":"%s","type":"function",'
     b'"function":{"name":%s,"arguments":""}}]}'
 )
-FRAGMENT = b'{"tool_calls":[{"index":%d,"function":{"arguments":%s}}]}'
+FRAGMENT = b'"delta":{"tool_calls":[{"index":%d,"function":{"arguments":%s}}]}'
 JUNK = b'{"id":"chatcmpl-'
 # OpenAI pads chunks so that their lengths do not tell the words; ours pad for the shape.
 PADDING = b"0123456789abcdef"
@@ -103,29 +124,61 @@ PADDING = b"0123456789abcdef"
 def deltas(made: Answer) -> Iterator[Delta]:
     """The chunks of one choice, in the order that OpenAI was recorded to send them."""
     opening = OPEN_CALLS if made.calls else OPEN_TEXT
-    yield Delta(opening, made.reasoning, made.reasoning)
-    key = b'{"refusal":%s}' if made.refused else b'{"content":%s}'
+    yield Delta(opening, made.reasoning, made.reasoning, opens=True)
+    key = b'"delta":{"refusal":%s}' if made.refused else b'"delta":{"content":%s}'
     for piece in made.pieces:
         yield Delta(key % encode(piece), 1)
     for index, call in enumerate(made.calls):
         yield Delta(OPEN_CALL % (index, call.id.encode(), encode(call.name)), 1)
         for fragment in call.fragments:
             yield Delta(FRAGMENT % (index, encode(fragment)), 1)
-    yield Delta(b"{}", finish=b'"%s"' % made.finish_reason.encode())
+    yield Delta(b'"delta":{}', finish=b'"%s"' % made.finish_reason.encode())
+
+
+def text_deltas(made: Answer) -> Iterator[Delta]:
+    """The chunks of one choice of a legacy completion."""
+    if made.echoed or made.reasoning:
+        yield Delta(TEXT % encode(made.echoed), made.reasoning, made.reasoning, opens=True)
+    for piece in made.pieces:
+        yield Delta(TEXT % encode(piece), 1)
+    yield Delta(TEXT % b'""', finish=b'"%s"' % made.finish_reason.encode())
+
+
+class Wire(NamedTuple):
+    """How an endpoint words its answers."""
+
+    reply: bytes
+    head: bytes
+    said: Callable[[Answer], bytes]
+    deltas: Callable[[Answer], Iterator[Delta]]
+
+
+CHAT = Wire(REPLY, HEAD, _message, deltas)
+COMPLETION = Wire(TEXT_REPLY, TEXT_HEAD, _text, text_deltas)
+
+
+class Task(NamedTuple):
+    """What is to be answered, whatever endpoint asked."""
+
+    wire: Wire
+    model: str
+    prompt_tokens: int
+    answers: list[Answer]  # One for each choice.
+    stream: bool
+    stream_options: StreamOptions | None
+    unseen: int = 0  # Completion tokens that were made and thrown away (best_of).
 
 
 class Stream:
-    """Turns an answer into events, and goes wrong where the scenario says so."""
+    """Turns answers into events, and goes wrong where the scenario says so."""
 
-    def __init__(
-        self, number: bytes, request: ChatRequest, made: Answer, line: Line, scenario: Scenario
-    ) -> None:
-        options = request.stream_options or StreamOptions()
-        self.made, self.line, self.scenario = made, line, scenario
-        self.choices = request.n or 1
+    def __init__(self, number: bytes, task: Task, line: Line, scenario: Scenario) -> None:
+        options = task.stream_options or StreamOptions()
+        self.task, self.line, self.scenario = task, line, scenario
+        self.open = len(task.answers)
         self.reports = bool(options.include_usage) and not scenario.no_usage
         self.padded = options.include_obfuscation is not False
-        self.head = HEAD % (number, time(), encode(request.model))
+        self.head = task.wire.head % (number, time(), encode(task.model))
         self.completion = self.reasoning = 0
 
     def events(self) -> Iterator[Event]:
@@ -138,8 +191,11 @@ class Stream:
 
     def _chunks(self) -> Iterator[Event]:
         content, wait = 0, self.scenario.delay
-        for delta in deltas(self.made):
-            for index in range(self.choices):
+        choices = map(self.task.wire.deltas, self.task.answers)
+        for turn in zip_longest(*choices):
+            for index, delta in enumerate(turn):
+                if delta is None:
+                    continue
                 if self._breaks_at(delta, content):
                     yield from self._broken()
                 yield self._chunk(index, delta, wait)
@@ -151,7 +207,7 @@ class Stream:
     def _breaks_at(self, delta: Delta, content: int) -> bool:
         """A break comes after its chunk, or at the latest before the finish."""
         breaks_after = self.scenario.breaks_after
-        if breaks_after is None or delta.body in (OPEN_TEXT, OPEN_CALLS):
+        if breaks_after is None or delta.opens:
             return False
         return content >= breaks_after or delta.finish != b"null"
 
@@ -165,7 +221,8 @@ class Stream:
         self.reasoning += delta.reasoning
         usage, padding = self._running_usage(), self._padding(len(delta.body))
         payload = CHUNK % (self.head, index, delta.body, delta.finish, usage, padding)
-        done = delta.finish != b"null"
+        self.open -= delta.finish != b"null"
+        done = self.open == 0
         return Event(payload, delta.tokens, delta.reasoning, wait, last_token=done)
 
     def _running_usage(self) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -11,6 +11,10 @@ from runestone.local.mock_provider.errors import ProviderError
 
 NULL = msgspec.Raw(b"null")
 AtLeastOne = Annotated[int, Meta(ge=1)]
+# A text, or the numbers of its tokens.
+Text = str | list[int]
+# What a client may give in a field that takes one or several of them; see texts().
+Given = str | list[str | int | list[int]]
 
 
 class Part(msgspec.Struct):
@@ -56,18 +60,57 @@ class ChatRequest(msgspec.Struct):
     tool_choice: msgspec.Raw = NULL
 
 
+class CompletionsRequest(msgspec.Struct):
+    """POST /v1/completions, the legacy one."""
+
+    model: str
+    prompt: Given | None = None
+    suffix: str | None = None
+    echo: bool | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: Annotated[int, Meta(ge=1, le=128)] | None = None
+    best_of: Annotated[int, Meta(ge=0, le=20)] | None = None
+    max_tokens: Annotated[int, Meta(ge=0)] | None = 16
+    logprobs: Annotated[int, Meta(ge=0, le=5)] | None = None
+    stop: str | list[str] | None = None
+
+
 class EmbeddingsRequest(msgspec.Struct):
     """POST /v1/embeddings."""
 
     model: str
-    input: str | list[str | int | list[int]]
+    input: Given
     encoding_format: str | None = None
     dimensions: Annotated[int, Meta(ge=1, le=4096)] | None = None
 
 
-Request = TypeVar("Request", ChatRequest, EmbeddingsRequest)
+class ImageUrl(msgspec.Struct):
+    """Where an image is."""
+
+    url: str
+
+
+class ModerationPart(msgspec.Struct):
+    """A text or an image to judge."""
+
+    type: Literal["text", "image_url"]
+    text: str = ""
+    image_url: ImageUrl | None = None
+
+
+class ModerationsRequest(msgspec.Struct):
+    """POST /v1/moderations."""
+
+    input: str | list[str | ModerationPart]
+    model: str = "omni-moderation-latest"
+
+
+Request = TypeVar("Request", ChatRequest, CompletionsRequest, EmbeddingsRequest, ModerationsRequest)
 _chat = msgspec.json.Decoder(ChatRequest)
+_completions = msgspec.json.Decoder(CompletionsRequest)
 _embeddings = msgspec.json.Decoder(EmbeddingsRequest)
+_moderations = msgspec.json.Decoder(ModerationsRequest)
 
 
 def chat(body: bytes) -> ChatRequest:
@@ -75,9 +118,33 @@ def chat(body: bytes) -> ChatRequest:
     return _decode(_chat, body)
 
 
+def completions(body: bytes) -> CompletionsRequest:
+    """Decode a legacy completions request or refuse it as OpenAI does."""
+    return _decode(_completions, body)
+
+
 def embeddings(body: bytes) -> EmbeddingsRequest:
     """Decode an embeddings request or refuse it as OpenAI does."""
     return _decode(_embeddings, body)
+
+
+def moderations(body: bytes) -> ModerationsRequest:
+    """Decode a moderations request or refuse it as OpenAI does."""
+    return _decode(_moderations, body)
+
+
+def texts(given: Given) -> list[Text]:
+    """One text, many texts, one list of tokens, or many lists of tokens."""
+    if isinstance(given, str):
+        return [given]
+    if given and isinstance(given[0], int):
+        return [given]  # type: ignore[list-item]
+    return given  # type: ignore[return-value]
+
+
+def tokens(text: Text) -> int:
+    """A token is a word; tokens that come as numbers are counted as they are."""
+    return len(text.split() if isinstance(text, str) else text)
 
 
 def _decode(decoder: msgspec.json.Decoder[Request], body: bytes) -> Request:

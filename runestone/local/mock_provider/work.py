@@ -1,18 +1,16 @@
-"""The work of one chat call: make the answer, send it, and bill whatever was made."""
+"""The work of one call: send the answer, and bill whatever was made."""
 
 from __future__ import annotations
 
 import asyncio
 
 from runestone.local.mock_provider import replies
-from runestone.local.mock_provider.answers import answer, prompt_tokens
 from runestone.local.mock_provider.bill import Line
 from runestone.local.mock_provider.errors import BrokenOffError, HungUpError
 from runestone.local.mock_provider.exchange import JSON, SSE, Exchange
 from runestone.local.mock_provider.framing import Framing
 from runestone.local.mock_provider.provider import Provider
-from runestone.local.mock_provider.replies import Event, Stream
-from runestone.local.mock_provider.requests import ChatRequest
+from runestone.local.mock_provider.replies import Event, Stream, Task
 from runestone.local.mock_provider.scenarios import NORMAL, Scenario
 
 # A stream without gaps would hold the loop until its end, deaf to its client's hang-up.
@@ -22,26 +20,25 @@ EVENTS_PER_TURN_MAX = 16
 class Work:
     """A call that is accepted. From here on it costs something."""
 
-    __slots__ = ("answer", "exchange", "line", "provider", "request", "scenario")
+    __slots__ = ("exchange", "line", "provider", "scenario", "task")
 
     def __init__(
-        self, exchange: Exchange, provider: Provider, request: ChatRequest, scenario: Scenario
+        self, exchange: Exchange, provider: Provider, task: Task, scenario: Scenario
     ) -> None:
         self.exchange, self.provider = exchange, provider
-        self.request, self.scenario = request, scenario
-        self.answer = answer(request, scenario)
+        self.task, self.scenario = task, scenario
         self.line = self._open_line()
 
     def _open_line(self) -> Line:
-        scenario, prompt = self.scenario, prompt_tokens(self.request)
+        scenario, prompt = self.scenario, self.task.prompt_tokens
         as_json = scenario.json_for_stream or scenario.cut_json
         return Line(
             attempt=self.exchange.header(b"x-runestone-attempt-id"),
             request=self.exchange.request_id,
-            model=self.request.model,
+            model=self.task.model,
             prompt_tokens=prompt,
             cached_tokens=min(scenario.cached, prompt),
-            streamed=bool(self.request.stream) and not as_json,
+            streamed=self.task.stream and not as_json,
         )
 
     async def run(self) -> None:
@@ -72,12 +69,13 @@ class Work:
         await self.exchange.json(body[: len(body) // 2] if scenario.half_json else body)
 
     def _body(self) -> bytes:
-        line, made, choices = self.line, self.answer, self.request.n or 1
-        line.reasoning_tokens = choices * made.reasoning
-        line.completion_tokens = line.reasoning_tokens + choices * made.visible_tokens
+        line, task = self.line, self.task
+        line.reasoning_tokens = sum(made.reasoning for made in task.answers)
+        visible = sum(made.visible_tokens for made in task.answers)
+        line.completion_tokens = line.reasoning_tokens + visible + task.unseen
         usage = replies.usage(line, line.completion_tokens, line.reasoning_tokens)
         told = None if self.scenario.no_usage else usage
-        return replies.completion(self.exchange.number, self.request, made, told)
+        return replies.whole(self.exchange.number, task, told)
 
     async def _half(self, body: bytes) -> None:
         """Promise the whole body, send half of it, and cut the line."""
@@ -101,7 +99,7 @@ class Work:
 
     async def _events(self) -> None:
         number, framing = self.exchange.number, Framing(self.exchange, self.scenario)
-        stream = Stream(number, self.request, self.answer, self.line, self.scenario)
+        stream = Stream(number, self.task, self.line, self.scenario)
         for turn, event in enumerate(stream.events()):
             if event.wait:
                 await self.exchange.pause(event.wait)
