@@ -25,6 +25,8 @@ _STOP_REASONS = {
     "content_filter": "refusal",
 }
 
+_OWN = ("provider", "routing_policy", "request_id")
+
 Fields = dict[str, Any]
 
 
@@ -78,6 +80,16 @@ class ChatAnswer(Struct):
     model: str = ""
     choices: list[Choice] | None = None
     usage: UsageFigures | None = None
+    # Runestone's own, which ride beside Anthropic's fields as they do beside OpenAI's.
+    provider: str | None = None
+    routing_policy: str | None = None
+    request_id: str | None = None
+
+    def head(self, message_id: str) -> Fields:
+        """How a message begins, whole or streamed."""
+        own = {name: getattr(self, name) for name in _OWN if getattr(self, name)}
+        message = {"id": message_id, "type": "message", "role": "assistant", "model": self.model}
+        return message | own
 
 
 _answer = msgspec.json.Decoder(ChatAnswer)
@@ -100,10 +112,7 @@ def message(body: bytes, asked: MessagesRequest, message_id: str) -> Fields:
         input_tokens=counting.estimated(asked), output_tokens=tokens.estimated_output(0, len(body))
     )
     return {
-        "id": message_id,
-        "type": "message",
-        "role": "assistant",
-        "model": answer.model,
+        **answer.head(message_id),
         "content": list(_blocks(said)),
         **stop_fields(choice, said.refusal or "", bool(said.tool_calls), asked),
         "usage": usage_fields(usage),

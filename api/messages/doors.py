@@ -29,8 +29,10 @@ class Messages(MessagesView):
     async def post(self, request: Request) -> Response:
         pipeline, call = (await gateway.current()).pipeline, call_of(request)
         asked, twin = await _translated(pipeline, call)
-        body = await pipeline.complete(twin)
-        call.provider = twin.provider
+        try:
+            body = await pipeline.complete(twin)
+        finally:
+            call.provider = twin.provider
         return _answered(call, answers.message(body, asked, _message_id(call)))
 
 
@@ -70,10 +72,13 @@ async def _events(call: Call) -> AsyncGenerator[bytes, None]:
     asked, twin = await _translated(pipeline, call)
     translation = MessageStream(asked, _message_id(call))
     async with aclosing(pipeline.stream(twin)) as chunks:
-        async for chunk in chunks:
+        try:
+            async for chunk in chunks:
+                call.provider = twin.provider
+                if data := translation.feed(chunk):
+                    yield data
+        finally:
             call.provider = twin.provider
-            if data := translation.feed(chunk):
-                yield data
     yield translation.finish()
 
 

@@ -52,7 +52,7 @@ class MessageStream:
         return self._taken()
 
     def finish(self) -> bytes:
-        self._start("")
+        self._start(ChatAnswer())
         self._say_calls(self._calls.rest())
         self._close()
         stop = answers.stop_fields(self._ended, self._refusal, self._calls.has_any, self._asked)
@@ -62,7 +62,7 @@ class MessageStream:
         return self._taken()
 
     def _read(self, chunk: ChatAnswer) -> None:
-        self._start(chunk.model)
+        self._start(chunk)
         usage = read_usage(chunk.usage)
         if usage is not None:
             self._usage, self._has_figures = usage, True
@@ -83,15 +83,12 @@ class MessageStream:
         if choice.finish_reason:
             self._ended = choice
 
-    def _start(self, model: str) -> None:
+    def _start(self, first: ChatAnswer) -> None:
         if self._started:
             return
         self._started = True
         message: Fields = {
-            "id": self._message_id,
-            "type": "message",
-            "role": "assistant",
-            "model": model,
+            **first.head(self._message_id),
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,

@@ -189,7 +189,8 @@ def test_a_filtered_answer_is_a_refusal(create: Create):
 
 
 def test_runestones_own_fields_count(create: Create):
-    assert create(extra_body={"provider": "mock"}).content
+    message = create(extra_body={"provider": "mock", "request_id": "mine"})
+    assert (message.provider, message.request_id) == ("mock", "mine")
     with pytest.raises(anthropic.BadRequestError, match="provider"):
         create(extra_body={"provider": "nobody"})
     with pytest.raises(anthropic.PermissionDeniedError):

@@ -176,6 +176,7 @@ def test_a_provider_that_fails(create: Create, acme: Account, how: str, status: 
         create(how)
     assert caught.value.status_code == status
     assert caught.value.body["error"]["type"] == kind
+    assert caught.value.response.headers["x-runestone-provider"] == "mock"
     assert caught.value.request_id == f"req_{acme.lines()[0].request_id.hex}"
     if status == 429:
         assert caught.value.response.headers["retry-after"] == "7"

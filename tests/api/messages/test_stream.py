@@ -25,6 +25,7 @@ def test_it_works(stream: Create, acme: Account, mock_provider: MockProvider):
     [line] = acme.lines()
     assert line.streamed
     assert message.id == f"msg_{line.request_id.hex}"
+    assert message.provider == events.response.headers["x-runestone-provider"] == "mock"
     assert events.response.headers["request-id"] == f"req_{line.request_id.hex}"
     assert_billed(acme, mock_provider)
 
