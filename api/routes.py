@@ -8,7 +8,6 @@ thread hop into every request.
 import io
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
@@ -91,8 +90,8 @@ def _view_of(scope: Scope, path: str) -> tuple[Callable[..., Any], dict[str, str
     if path in _STREAMS:
         raise MethodNotAllowed(f"Not allowed to {scope['method']} this URL.")
     if path.startswith(_MODELS):
-        # SDKs send a model's slash as %2F, curl users as it is; servers decode the path.
-        return _model_detail, {"name": unquote(path.removeprefix(_MODELS))}
+        # SDKs send a model's slash as %2F, curl users as it is; the server has decoded the path.
+        return _model_detail, {"name": path.removeprefix(_MODELS)}
     if path.startswith(_RESPONSES):
         name, _, rest = path.removeprefix(_RESPONSES).partition("/")
         if rest in ("", "input_items"):

@@ -3,12 +3,13 @@
 from typing import Any
 from uuid import UUID
 
+import httpx
 import openai
 import pytest
 
 from runestone.lib.usage import UsageSource
 from runestone.local.mock_provider.process import MockProvider
-from tests.cast import Account
+from tests.cast import Account, add_mock_model, wait_until_served
 from tests.conftest import Ask
 from tests.gateway_process import GatewayProcess
 
@@ -111,6 +112,19 @@ def test_models(client: openai.OpenAI):
     with pytest.raises(openai.NotFoundError) as caught:
         client.models.retrieve("no/such:model")
     assert caught.value.code == "model_not_found"
+
+
+def test_a_models_id_may_have_slashes_and_colons(
+    gateway: GatewayProcess, client: openai.OpenAI, acme: Account
+):
+    name = "meta-llama/Llama-3:free"
+    add_mock_model(name, "gpt-4o-mini")
+    wait_until_served(client, name)
+    assert client.models.retrieve(name).id == name  # the SDK sends %2F
+    bare = httpx.get(
+        f"{gateway.url}/models/{name}", headers={"authorization": f"Bearer {acme.key}"}
+    )
+    assert bare.json()["id"] == name
 
 
 def test_a_stranger_sees_and_pays_nothing(ask: Ask, acme: Account, globex: Account):
