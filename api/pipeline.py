@@ -9,8 +9,7 @@
 Every endpoint that can cost money goes this way. There is no second accounting path.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import NamedTuple
@@ -23,7 +22,7 @@ from providers import routing, tokens
 from providers.catalog import Catalog, CatalogModel
 from providers.client import Client, UpstreamResponse
 from providers.dialects import DIALECTS, Dialect
-from providers.dialects.base import Target
+from providers.dialects.base import Target, UpstreamRequest
 from providers.wire import CHAT, ChatRequest, ModelCall, ModelRequest, Operation
 from runestone.lib.errors import BadRequest, UpstreamBroken
 from runestone.lib.money import PICO_PER_USD
@@ -34,13 +33,13 @@ from tenants.authentication import Authenticator, Caller
 _PRICED_SERVICE_TIERS = (None, "auto", "default")
 
 
-class Opened(NamedTuple):
-    """An attempt under way: its money held, the upstream's 200 and headers there."""
+class Prepared(NamedTuple):
+    """An attempt that is ready to go: who pays, how much at most, and what to send where."""
 
     asked: ModelCall
     dialect: Dialect
+    request: UpstreamRequest
     hold: Hold
-    response: UpstreamResponse
 
 
 class Offer(NamedTuple):
@@ -70,7 +69,9 @@ class Pipeline:
 
     async def complete(self, call: Call, operation: Operation = CHAT) -> bytes:
         """A whole answer in OpenAI's JSON."""
-        async with self._opened(call, operation) as (asked, dialect, hold, response):
+        asked, dialect, request, hold = await self._prepared(call, operation)
+        async with hold, self._client.send(request, attempt_id=str(hold.id)) as response:
+            await accepted(response, dialect, hold)
             answer = dialect.answer(asked, await response.read())
             hold.observe_first_byte()
             hold.observe(answer.usage)
@@ -78,7 +79,9 @@ class Pipeline:
 
     async def stream(self, call: Call, operation: Operation = CHAT) -> AsyncGenerator[bytes, None]:
         """An answer as server-sent events. What it raises before its first event is a refusal."""
-        async with self._opened(call, operation) as (asked, dialect, hold, response):
+        asked, dialect, request, hold = await self._prepared(call, operation)
+        async with hold, self._client.send(request, attempt_id=str(hold.id)) as response:
+            await accepted(response, dialect, hold)
             if not response.is_event_stream:
                 raise UpstreamBroken("The provider did not answer with a stream.")
             relay = dialect.relay(asked)
@@ -116,8 +119,7 @@ class Pipeline:
         now = datetime.now(UTC)
         return Offer(model, tariff.rate(Component.INPUT, now), tariff.rate(Component.OUTPUT, now))
 
-    @asynccontextmanager
-    async def _opened(self, call: Call, operation: Operation) -> AsyncIterator[Opened]:
+    async def _prepared(self, call: Call, operation: Operation) -> Prepared:
         caller = await self._access.aauthenticate(call.headers)
         asked = call.decoded(operation)
         own_fields.check_tenant(asked.request, caller)
@@ -128,15 +130,7 @@ class Pipeline:
         bound = tokens.bound(asked, model, output_default=caller.max_output_tokens)
         dialect = DIALECTS[target.dialect]
         request = dialect.request(asked, target, output_tokens_max=bound.output_cap)
-        async with (
-            self._held(call, caller, target, bound, asked) as hold,
-            self._client.send(request, attempt_id=str(hold.id)) as response,
-        ):
-            hold.upstream_request_id = response.headers.get("x-request-id", "")
-            if response.status != 200:
-                refusal = await response.read_beginning()
-                raise dialect.error(response.status, response.headers, refusal)
-            yield Opened(asked, dialect, hold, response)
+        return Prepared(asked, dialect, request, self._held(call, caller, target, bound, asked))
 
     def _model(self, asked: ModelCall, caller: Caller) -> CatalogModel:
         """The model that is asked for, with the targets that may serve this call."""
@@ -184,6 +178,14 @@ class Pipeline:
             counted=Usage(input_tokens=tokens.estimated_input(asked), source=UsageSource.COUNTED),
             streamed=asked.request.streams,
         )
+
+
+async def accepted(response: UpstreamResponse, dialect: Dialect, hold: Hold) -> None:
+    """Raises the upstream's refusal, if it is one, in the caller's words."""
+    hold.upstream_request_id = response.headers.get("x-request-id", "")
+    if response.status != 200:
+        refusal = await response.read_beginning()
+        raise dialect.error(response.status, response.headers, refusal)
 
 
 def refuse_what_has_no_price(asked: ModelCall) -> None:
