@@ -22,7 +22,8 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 class GatewayProcess:
     """uvicorn with `runestone.asgi`, over the database that Django has at the moment."""
 
-    def __init__(self, database_url: str, **environment: str) -> None:
+    def __init__(self, database_url: str, server: str = "uvicorn", **environment: str) -> None:
+        self._server = server
         self._environment = os.environ | {"DATABASE_URL": database_url} | environment
         self._log = Path(tempfile.mkstemp(prefix="runestone-gateway-", suffix=".log")[1])
         self.process: subprocess.Popen[bytes] | None = None
@@ -43,11 +44,7 @@ class GatewayProcess:
     def start(self) -> Self:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "uvicorn", "runestone.asgi:application"),
-                    *("--host", "127.0.0.1", "--port", str(self.port)),
-                    *("--loop", "uvloop", "--http", "httptools", "--no-access-log"),
-                ],
+                [sys.executable, "-m", *_SERVERS[self._server](str(self.port))],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -98,6 +95,18 @@ class GatewayProcess:
             else:
                 return
         raise RuntimeError(f"the gateway did not come up:\n{self.log}")
+
+
+_SERVERS = {
+    "uvicorn": lambda port: [
+        *("uvicorn", "runestone.asgi:application", "--host", "127.0.0.1", "--port", port),
+        *("--loop", "uvloop", "--http", "httptools", "--no-access-log"),
+    ],
+    "daphne": lambda port: [
+        *("daphne", "-b", "127.0.0.1", "-p", port, "--access-log", "/dev/null"),
+        "runestone.asgi:application",
+    ],
+}
 
 
 def _free_port() -> int:
