@@ -1,7 +1,6 @@
 """The Celery application, and when its periodic work is done."""
 
 import os
-
 from typing import Any
 
 from celery import Celery
@@ -12,7 +11,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "runestone.settings")
 app = Celery("runestone")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-
 
 
 @worker_ready.connect

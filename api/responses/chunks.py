@@ -32,7 +32,7 @@ class Delta(Struct):
     content: Any = None
     refusal: str | None = None
     # Vendors have two names for the same.
-    reasoning_content: str | None = None
+    reasoning_content: Any = None
     reasoning: Any = None
     tool_calls: list[ToolDelta] | None = None
     annotations: list[Any] | None = None
@@ -57,16 +57,17 @@ def _texts(parts: Any, kind: str) -> Iterator[str]:
             yield "".join(_texts(inner, "text")) if isinstance(inner, list) else str(inner or "")
 
 
-class Logprobs(Struct):
-    content: list[Any] | None = None
-
-
 class Choice(Struct):
     index: int = 0
     delta: Delta | None = None
     message: Delta | None = None
     finish_reason: str | None = None
-    logprobs: Logprobs | None = None
+    logprobs: Any = None
+
+    def chances(self) -> list[Any]:
+        """The logprobs of the words; vendors have other shapes, which are left out."""
+        found = self.logprobs.get("content") if isinstance(self.logprobs, dict) else None
+        return found if isinstance(found, list) else []
 
 
 class Chunk(Struct):

@@ -81,6 +81,7 @@ class Desk:
                     for event in relay.feed(piece):
                         yield event
         except Exception as error:
+            call.provider = turn.chat.provider
             failure = in_our_words(errors.as_gateway_error(error), turn.asked.request.model)
             if not relay.has_begun:
                 raise failure from error
@@ -150,7 +151,7 @@ def _response(turn: Turn, said: chunks.Chunk) -> dict[str, Any]:
         raise UpstreamBroken("The provider's answer has no message.")
     turn.answer.observe(said)
     turn.answer.observe_end(first.finish_reason)
-    for _ in turn.output.add(first.message, first.logprobs):
+    for _ in turn.output.add(first.message, first.chances()):
         pass
     for _ in turn.output.close(turn.answer.final_status):
         pass

@@ -1,6 +1,6 @@
 """Output items while they grow: each step says, as events, what it changed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 
@@ -36,7 +36,7 @@ class Part:
     def open(self) -> Iterator[Event]:
         yield Event("response.content_part.added", {**self._place, "part": self.finished()})
 
-    def grow(self, piece: str, logprobs: list[Any]) -> Iterator[Event]:
+    def grow(self, piece: str, logprobs: Sequence[Any]) -> Iterator[Event]:
         self._pieces.append(piece)
         self._logprobs += logprobs
         yield Event(f"{self._event}.delta", self._named({"delta": piece}, logprobs))
@@ -53,7 +53,7 @@ class Part:
         yield Event(f"{self._event}.done", self._named(said, self._logprobs))
         yield Event("response.content_part.done", {**self._place, "part": made})
 
-    def _named(self, fields: dict[str, Any], logprobs: list[Any]) -> dict[str, Any]:
+    def _named(self, fields: dict[str, Any], logprobs: Sequence[Any]) -> dict[str, Any]:
         named = {**self._place, **fields}
         if self.type == "output_text":
             named["logprobs"] = list(logprobs)
@@ -87,7 +87,7 @@ class Spoken(Item):
         self._parts: list[Part] = []
         self._is_open = False
 
-    def grow(self, type: str, piece: str, logprobs: list[Any]) -> Iterator[Event]:  # noqa: A002 -- the wire's own name
+    def grow(self, type: str, piece: str, logprobs: Sequence[Any]) -> Iterator[Event]:  # noqa: A002 -- the wire's own name
         if not (self._is_open and self._parts[-1].type == type):
             yield from self._turn_to(type)
         yield from self._parts[-1].grow(piece, logprobs)

@@ -4,19 +4,22 @@ Items are made one after the other: the next one to begin closes the one before.
 one large piece, so that both ways of asking give the same items.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from api.responses import growing
-from api.responses.chunks import Called, Delta, Logprobs, ToolDelta
+from api.responses.chunks import Called, Delta, ToolDelta
 from api.responses.growing import Event
 from runestone.lib.errors import UpstreamBroken
 from runestone.lib.ids import uuid7
 
 COMPLETED = "completed"
 INCOMPLETE = "incomplete"
+
+# All of a response stays in memory until it has ended; a hundred times the longest real answer.
+CHARACTERS_MAX = 32 * 1024 * 1024
 
 
 class Output:
@@ -28,17 +31,18 @@ class Output:
         # The index, as the provider counts its calls, of the one that is open.
         self._call_index: int | None = None
         self._calls_seen: set[int] = set()
+        self._characters = 0
         # What is finished.
         self.items: list[dict[str, Any]] = []
 
-    def add(self, delta: Delta, logprobs: Logprobs | None = None) -> Iterator[Event]:
+    def add(self, delta: Delta, logprobs: Sequence[Any] = ()) -> Iterator[Event]:
+        """Raises UpstreamBroken."""
         if thoughts := delta.thoughts():
-            yield from self._speak(growing.Reasoning, "rs", "reasoning_text", thoughts, [])
+            yield from self._speak(growing.Reasoning, "rs", "reasoning_text", thoughts)
         if words := delta.words():
-            chances = (logprobs and logprobs.content) or []
-            yield from self._speak(growing.Message, "msg", "output_text", words, chances)
+            yield from self._speak(growing.Message, "msg", "output_text", words, logprobs)
         if delta.refusal:
-            yield from self._speak(growing.Message, "msg", "refusal", delta.refusal, [])
+            yield from self._speak(growing.Message, "msg", "refusal", delta.refusal)
         for annotation in delta.annotations or ():
             yield from self._annotate(annotation)
         for call in delta.tool_calls or ():
@@ -57,8 +61,9 @@ class Output:
         prefix: str,
         part: str,
         piece: str,
-        logprobs: list[Any],
+        logprobs: Sequence[Any] = (),
     ) -> Iterator[Event]:
+        self._count(piece)
         if not isinstance(self._open, kind):
             yield from self._begin(kind(*self._named(prefix)))
         if isinstance(self._open, growing.Spoken):
@@ -77,8 +82,14 @@ class Output:
                 raise UpstreamBroken("The provider mixed the fragments of its tool calls.")
             yield from self._begin_call(delta, called, index)
         piece = _text(called.input if delta.custom else called.arguments)
+        self._count(piece)
         if piece and isinstance(self._open, growing.Call):
             yield from self._open.grow(piece)
+
+    def _count(self, piece: str) -> None:
+        self._characters += len(piece)
+        if self._characters > CHARACTERS_MAX:
+            raise UpstreamBroken("The provider's answer is too long for a response.")
 
     def _index_of(self, delta: ToolDelta) -> int:
         """Some vendors give whole calls without an index, each with an id."""

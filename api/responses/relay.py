@@ -57,7 +57,7 @@ class Relay:
         yield from self._begin()
         for choice in chunk.choices or ():
             if choice.delta is not None and choice.index == 0:
-                yield from self._output.add(choice.delta, choice.logprobs)
+                yield from self._output.add(choice.delta, choice.chances())
             self._answer.observe_end(choice.finish_reason)
 
     def _begin(self) -> Iterator[Event]:

@@ -10,15 +10,19 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import pydantic
 import pytest
+from openai.types.responses import ResponseStreamEvent
 
 from api.responses import chunks, reading
+from api.responses import output as outputs
 from api.responses.answer import Answer
 from api.responses.conversation import item_id
 from api.responses.output import Output
 from api.responses.relay import Relay
 from runestone.lib.errors import UpstreamBroken
 
+EVENTS: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(ResponseStreamEvent)
 RECORDINGS = Path(__file__).parent / "recordings"
 ID = UUID(int=1)
 MULTIPLY = {"type": "function", "name": "multiply", "description": "Multiply two numbers.",
@@ -210,6 +214,45 @@ def test_citations_and_chances():
     assert part["annotations"] == [{"type": "url_citation", **citation}]
     assert part["logprobs"] == [logprob]
     assert "response.output_text.annotation.added" in {event["type"] for event in events}
+
+
+def test_an_endless_answer_is_a_failure(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(outputs, "CHARACTERS_MAX", 10)
+    relay = relay_for()
+    assert list(relay.feed(stream({"content": "x" * 10})))
+    with pytest.raises(UpstreamBroken):
+        list(relay.feed(stream({"content": "x"})))
+
+
+@pytest.mark.parametrize("logprobs", [None, 5, [], {"tokens": ["a"]}, {"content": None}])
+def test_odd_shapes_do_not_lose_the_answer(logprobs: Any):
+    delta = {"content": "x", "reasoning": {"summary": "odd"}, "reasoning_content": None}
+    chunk = {"choices": [{"index": 0, "logprobs": logprobs, "delta": delta}]}
+    events = relayed(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+    assert events[-1]["response"]["output"][0]["content"][0]["text"] == "x"
+
+
+def test_every_event_fits_the_sdks_types():
+    custom = {"index": 1, "id": "b", "custom": {"name": "g", "input": "1"}}
+    deltas = (
+        {"reasoning": "Hm."}, {"content": "Yes."}, {"refusal": "No."},
+        {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}]},
+        {"tool_calls": [custom]},
+    )  # fmt: skip
+    form = {"type": "json_schema", "name": "n", "schema": {"type": "object"}}
+    tools = [MULTIPLY, {"type": "custom", "name": "g"}]
+    for choice in ("auto", {"type": "function", "name": "multiply"}):
+        asked = {"text": {"format": form}, "tools": tools, "tool_choice": choice}
+        for end in ("stop", "length"):
+            for event in relayed(stream(*deltas, end=end), **asked):
+                EVENTS.validate_python(event)
+
+
+def test_failures_fit_the_sdks_types():
+    relay = relay_for()
+    list(relay.feed(stream({"content": "x"})))
+    for event in parsed(b"".join(relay.fail(UpstreamBroken("Oops."))).decode()):
+        EVENTS.validate_python(event)
 
 
 def test_an_answer_without_a_word():

@@ -82,6 +82,16 @@ def test_a_tool_loop_over_the_store(client: openai.OpenAI, scenario: Scenario):
     assert second.output_text == "Where to?"
 
 
+def test_reasoning_is_kept_but_not_sent(client: openai.OpenAI):
+    reasoning = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
+    response = client.responses.create(
+        model=MODEL, input=[reasoning, {"role": "user", "content": "one two"}]
+    )
+    assert response.usage.input_tokens == 2
+    kept, _ = client.responses.input_items.list(response.id, order="asc").data
+    assert kept.to_dict() == reasoning
+
+
 def test_an_item_can_be_referred_to(client: openai.OpenAI, acme: Account):
     first = client.responses.create(model=MODEL, input="one two three")
     reference = {"type": "item_reference", "id": first.output[0].id}
