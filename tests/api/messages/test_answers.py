@@ -109,6 +109,11 @@ def test_thinking(field: str):
     ]
 
 
+def test_text_in_parts():
+    parts = [{"type": "text", "text": "a"}, {"type": "thinking"}, {"type": "text", "text": "b"}]
+    assert message({"content": parts})["content"] == [{"type": "text", "text": "ab"}]
+
+
 def test_usage_counts_nothing_twice():
     usage = {
         "prompt_tokens": 100,

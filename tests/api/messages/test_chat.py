@@ -175,11 +175,14 @@ def test_search_results():
         ({"temperature": 0.5, "top_p": 0.9, "top_k": 3}, {"temperature": 0.5, "top_p": 0.9}),
         ({"stop_sequences": ["a", "b"]}, {"stop": ["a", "b"]}),
         ({"stop_sequences": []}, {}),
-        ({"service_tier": "auto"}, {}),
+        ({"service_tier": "auto", "speed": "standard"}, {}),
         ({"service_tier": "standard_only"}, {"service_tier": "default"}),
-        ({"thinking": {"type": "enabled", "budget_tokens": 1_024}}, {"reasoning_effort": "low"}),
-        ({"thinking": {"type": "enabled", "budget_tokens": 8_000}}, {"reasoning_effort": "medium"}),
-        ({"thinking": {"type": "enabled", "budget_tokens": 32_000}}, {"reasoning_effort": "high"}),
+        ({"thinking": {"type": "enabled", "budget_tokens": 4_096}}, {"reasoning_effort": "low"}),
+        (
+            {"thinking": {"type": "enabled", "budget_tokens": 16_384}},
+            {"reasoning_effort": "medium"},
+        ),
+        ({"thinking": {"type": "enabled", "budget_tokens": 16_385}}, {"reasoning_effort": "high"}),
         ({"thinking": {"type": "adaptive"}}, {}),
         ({"thinking": {"type": "disabled"}}, {}),
         ({"output_config": {"effort": "max"}}, {"reasoning_effort": "max"}),
@@ -250,6 +253,11 @@ def test_tools(choice: dict[str, Any], expected: dict[str, Any]):
         "tools": [{"type": "function", "function": function}],
         **expected,
     }
+
+
+def test_without_tools_nothing_is_said_of_parallel_calls():
+    choice = {"type": "auto", "disable_parallel_tool_use": True}
+    assert fields(tools=[], tool_choice=choice) == {"tool_choice": "auto"}
 
 
 def test_what_is_impossible_is_said():

@@ -180,6 +180,17 @@ def test_an_id_in_every_fragment():
     assert told(events) == [("f", "{}")]
 
 
+def test_a_name_that_comes_late():
+    events = events_of(chunks(call(0, "", "1"), call(0, "{}", name="f")))
+    assert told(events) == [("f", "{}")]
+
+
+def test_only_the_first_choice_is_told():
+    other = {"model": "m", "choices": [{"index": 1, "delta": {"content": "other"}}]}
+    events = events_of(sse.encode(json.dumps(other).encode()) + chunks({"content": "x"}))
+    assert told(events) == [("text", "x")]
+
+
 # What real providers sent.
 
 
