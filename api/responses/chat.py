@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from api.responses.items import Item
-from api.responses.messages import messages
+from api.responses.messages import check_calls, messages
 from api.responses.reading import Asked
 from api.responses.request import (
     ChooseAllowed,
@@ -54,7 +54,9 @@ _USAGE = {"include_usage": True}
 
 
 def _messages(request: ResponseRequest, context: Iterable[Item]) -> list[dict[str, Any]]:
-    made = messages(context)
+    conversation = list(context)
+    check_calls(conversation)
+    made = messages(conversation)
     # OpenAI's newer models take a `system` for a `developer`; the other vendors know only this.
     if request.instructions:
         made.insert(0, {"role": "system", "content": request.instructions})

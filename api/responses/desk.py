@@ -78,8 +78,12 @@ class Desk:
             async with aclosing(self._pipeline.stream(turn.chat)) as pieces:
                 async for piece in pieces:
                     call.provider = turn.chat.provider
-                    for event in relay.feed(piece):
-                        yield event
+                    try:
+                        for event in relay.feed(piece):
+                            yield event
+                    except GatewayError as error:
+                        # To be settled as the provider's failure: nobody has hung up.
+                        await pieces.athrow(error)
         except Exception as error:
             call.provider = turn.chat.provider
             failure = in_our_words(errors.as_gateway_error(error), turn.asked.request.model)

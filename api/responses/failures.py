@@ -15,7 +15,7 @@ _NAMES = {
 
 def in_our_words(error: GatewayError, model: str | None) -> GatewayError:
     # OpenAI's two APIs differ here: chat has a 404 without a param.
-    if isinstance(error, NotFound) and error.code == "model_not_found":
+    if isinstance(error, NotFound) and error.code == "model_not_found" and model is not None:
         return BadRequest(
             f"The requested model '{model}' does not exist.", param="model", code=error.code
         )

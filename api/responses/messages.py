@@ -23,6 +23,7 @@ from api.responses.items import (
     System,
     User,
 )
+from runestone.lib.errors import BadRequest
 
 Message = dict[str, Any]
 
@@ -41,6 +42,24 @@ def messages(items: Iterable[Item]) -> list[Message]:
             role = item.__struct_config__.tag
             made.append({"role": role, "content": _content(item.content)})
     return made
+
+
+def check_calls(items: Iterable[Item]) -> None:
+    """Raises BadRequest for a call without its output, or the other way round, as OpenAI does.
+
+    Providers would complain in words about messages that the caller never wrote.
+    """
+    kept = list(items)
+    calls = [item.call_id for item in kept if isinstance(item, FunctionCall | CustomCall)]
+    outputs = [item.call_id for item in kept if isinstance(item, CallOutput)]
+    for call_id in set(outputs).difference(calls):
+        raise _unpaired(f"No tool call found for function call output with call_id {call_id}.")
+    for call_id in set(calls).difference(outputs):
+        raise _unpaired(f"No tool output found for function call {call_id}.")
+
+
+def _unpaired(message: str) -> BadRequest:
+    return BadRequest(message, param="input", code="invalid_value")
 
 
 def _join_call(made: list[Message], call: dict[str, Any]) -> None:

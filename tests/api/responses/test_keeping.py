@@ -17,7 +17,7 @@ from api.responses.reading import read
 from api.responses.store import Store, Stored
 from runestone.lib.database import conninfo
 from runestone.lib.encryption import Vault
-from runestone.lib.errors import BadRequest, NotFound, Unavailable
+from runestone.lib.errors import BadRequest, NotFound, Unavailable, UpstreamBroken
 from runestone.lib.ids import uuid7
 from tenants.authentication import Caller
 from tests.cast import Account
@@ -133,18 +133,28 @@ class Access:
 class Provider:
     """In the pipeline's place."""
 
+    def __init__(self, events: bytes = EVENTS) -> None:
+        self._events = events
+        self.settled_with: Exception | None = None
+
     async def complete(self, call: Call) -> bytes:
         return ANSWER
 
     async def stream(self, call: Call) -> AsyncIterator[bytes]:
-        yield EVENTS
+        try:
+            yield self._events
+        except Exception as error:
+            self.settled_with = error
+            raise
 
 
-def desk_without_database() -> Desk:
+def desk_without_database(provider: Provider | None = None) -> Desk:
     caller = caller_of(
         SimpleNamespace(tenant=SimpleNamespace(pk=1, slug="x"), api_key=SimpleNamespace(pk=1))  # type: ignore[arg-type]
     )
-    return Desk(Access(caller), Provider(), make_store("host=127.0.0.1 port=1 dbname=x"))  # type: ignore[arg-type]
+    return Desk(
+        Access(caller), provider or Provider(), make_store("host=127.0.0.1 port=1 dbname=x")
+    )  # type: ignore[arg-type]
 
 
 def call_for(**fields: Any) -> Call:
@@ -165,6 +175,16 @@ async def test_nor_that_of_a_stream(caplog: pytest.LogCaptureFixture):
     assert events[-1].startswith(b"event: response.completed\n")
     assert b'"store":false' in events[-1]
     assert "could not be kept" in caplog.text
+
+
+async def test_what_we_cannot_read_is_settled_as_the_providers_failure():
+    provider = Provider(EVENTS + b'data: {"choices":5}\n\n')
+    desk = desk_without_database(provider)
+    events = [event async for event in desk.stream(call_for(stream=True, store=False))]
+
+    assert isinstance(provider.settled_with, UpstreamBroken)
+    assert events[-2].startswith(b"event: response.failed\n")
+    assert events[-1].startswith(b"event: error\n")
 
 
 async def test_what_needs_the_store_waits_for_it():

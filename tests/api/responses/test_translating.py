@@ -197,6 +197,19 @@ def test_an_earlier_refusal():
     assert message == {"role": "assistant", "content": None, "refusal": "No."}
 
 
+@pytest.mark.parametrize(
+    ("items", "words"),
+    [
+        ([call("a"), call("b"), output("a")], "No tool output found for function call b."),
+        ([output("a")], "No tool call found for function call output with call_id a."),
+    ],
+)
+def test_a_call_and_its_output_belong_together(items: list[dict[str, Any]], words: str):
+    with pytest.raises(BadRequest) as caught:
+        messages_of(*items)
+    assert (caught.value.param, caught.value.message) == ("input", words)
+
+
 def test_a_conversation_that_says_nothing():
     with pytest.raises(BadRequest) as caught:
         messages_of({"type": "reasoning", "id": "rs_1", "summary": []})
