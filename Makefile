@@ -2,7 +2,7 @@
 # All paths are relative, so that the repository may live in a directory with spaces.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types format bench clean
+.PHONY: help run test test-sdk lint types format contract fuzz bench clean
 
 ARGS ?=
 VENV := .venv
@@ -14,14 +14,17 @@ INSTALL = $(PY) -m pip install --disable-pip-version-check $$([ -t 1 ] || echo -
 PYTHON ?=
 
 help:  ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
-	  || sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1  \2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
+	  || sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1  \2/p' Makefile
 
 run: $(VENV)/.for-running  ## Start everything on this machine: Postgres, Valkey, gateway, workers
 	@exec $(PY) manage.py up
 
 test: $(VENV)/.for-developing  ## Run the tests (ARGS="tests/billing -x" passes options on)
 	@exec $(PY) -m pytest -n auto --dist loadfile $(ARGS)
+
+test-sdk: $(VENV)/.for-developing  ## Run the official SDKs' own tests and ours with them
+	@exec $(PY) -m pytest -n auto --dist loadfile -rs tests/sdk $(ARGS)
 
 lint: $(VENV)/.for-developing  ## Check style, formatting and the direction of imports
 	$(PY) -m ruff check .
@@ -34,6 +37,13 @@ types: $(VENV)/.for-developing  ## Check types
 format: $(VENV)/.for-developing  ## Format the code and mend what can be mended
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
+
+contract: $(VENV)/.for-developing  ## Write the API's description to docs/openapi.yaml and .json
+	$(PY) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+	$(PY) manage.py spectacular --validate --fail-on-warn --format openapi-json --file docs/openapi.json
+
+fuzz: $(VENV)/.for-developing  ## Throw 20,000 made-up requests at a gateway (ARGS="--seed 7")
+	$(PY) -m tests.contract.fuzz $(ARGS)
 
 bench: $(VENV)/.for-developing  ## Measure the gateway against its goals
 	$(PY) -m bench $(ARGS)

@@ -11,6 +11,7 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from api.contract.options import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from runestone import __version__
 from runestone.admin.look import UNFOLD as UNFOLD
 from runestone.lib.encryption import Vault
@@ -87,6 +88,8 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "channels",
     "tenants",
     "providers",
@@ -192,6 +195,8 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
+    # Describes the endpoints at /docs; answers nothing.
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
 
 LOGGING = {
