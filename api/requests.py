@@ -232,7 +232,8 @@ _WORDS = {"str": "a string", "int": "an integer", "float": "a decimal", "bool": 
 def explained(complaint: str, body: bytes) -> BadRequest:
     """One of msgspec's complaints about `body`, in OpenAI's words and with OpenAI's `param`."""
     place = _PATH.search(complaint)
-    path = place["path"].removeprefix(".") if place else ""
+    # Of a map msgspec does not tell the key: `metadata[...]`.
+    path = place["path"].removeprefix(".").partition("[...]")[0] if place else ""
     for rule in _RULES:
         if (found := rule.pattern.match(complaint)) is None:
             continue
