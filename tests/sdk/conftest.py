@@ -5,18 +5,48 @@ Where a registry cannot be reached the tests are skipped, and say so; in CI they
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
+import openai
 import pytest
+
+from billing.models import Entry
+from runestone.local.mock_provider.process import MockProvider
+from tests.cast import (
+    SETTLE_SECONDS_MAX,
+    Account,
+    add_mock_model,
+    open_account,
+    wait_until_served,
+)
+from tests.gateway_process import GatewayProcess
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "sdk"
 INSTALL_SECONDS_MAX = 240
+# Models for suites in other processes, by the way in which the mock provider serves them.
+SCENARIOS = {
+    "tools": "tools",
+    "twoTools": "tools=2",
+    "refusal": "refusal",
+    "slow": "chunks=500;gap=0.02",
+    "late": "delay=1",
+    "cut": "cut=2;gap=0.05",
+    "brokenInside": "midstream_error=2",
+    "busy": "error=429;retry_after=7",
+    "busyTwice": "error=429;retry_after=0.05;first=2",
+    "downOnce": "error=503;retry_after=0.05;first=1",
+    "failsOnce": "error=500;first=1",
+    "unprocessable": "error=422",
+}
 
 Run = Callable[..., None]
 Install = Callable[[str, str, Callable[[Path, Run], None]], Path]
@@ -41,6 +71,35 @@ def install(request: pytest.FixtureRequest) -> Install:
             pytest.skip(f"{name} could not be installed")
 
     return installed
+
+
+@pytest.fixture
+def stage(gateway: GatewayProcess, client: openai.OpenAI, acme: Account) -> dict[str, str]:
+    """What a suite in a process of its own is told of the world: its environment."""
+    poor = open_account("Poor", budget_usd="0")
+    # A scenario with `first` counts for each model that was never called before.
+    run = uuid4().hex
+    models = {name: f"{name}-{run}" for name in SCENARIOS}
+    for name, model in models.items():
+        add_mock_model(model, f"gpt-4o-mini:{SCENARIOS[name]};key={run}")
+    for model in models.values():
+        wait_until_served(client, model)
+    told = {"url": gateway.url, "key": acme.key, "poorKey": poor.key, "models": models}
+    return {**os.environ, "RUNESTONE_SDK": json.dumps(told)}
+
+
+def assert_settled(account: Account, mock_provider: MockProvider) -> list[Entry]:
+    """Everything is settled, and what has a price is what the provider bills. Gives the lines."""
+    deadline = time.monotonic() + SETTLE_SECONDS_MAX
+    while account.holds():
+        assert time.monotonic() < deadline, f"{account.holds()} are still held"
+        time.sleep(0.05)
+    lines = list(Entry.objects.filter(tenant=account.tenant))
+    for line in lines:
+        if line.kind == "charge" and line.price_state == "priced":
+            [billed] = mock_provider.bill(str(line.id))
+            assert line.amount_pico == billed["amount_pico"]
+    return lines
 
 
 def make_venv(place: Path, run: Run, *requirements: str) -> None:

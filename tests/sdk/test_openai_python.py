@@ -23,6 +23,7 @@ from tests.sdk.conftest import Install, download_source, make_venv
 VERSION = "3.52.0"
 # What the SDK's tests import beside the SDK, and what our plugin does.
 TOOLS = ("pytest>=9,<10", "pytest-asyncio>=1.4,<2", "rich>=13.7", "psycopg[binary]>=3.2,<4")
+REQUIREMENTS = (f"openai[aiohttp]=={VERSION}", *TOOLS)
 FILES = (
     "chat/test_completions.py",
     "responses/test_input_items.py",
@@ -42,11 +43,10 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="module")
 def python(install: Install) -> Path:
-    requirements = (f"openai[aiohttp]=={VERSION}", *TOOLS)
     venv = install(
         "openai-python",
-        " ".join(requirements),
-        lambda place, run: make_venv(place, run, *requirements),
+        " ".join(REQUIREMENTS),
+        lambda place, run: make_venv(place, run, *REQUIREMENTS),
     )
     return venv / "bin" / "python"
 
