@@ -143,6 +143,7 @@ class Hold:
         """The ledger line of this attempt, as things stand."""
         usage = self._usage(error)
         cost = self._tariff.cost(usage, self._admitted)
+        figures: dict[str, Any] = usage.figures()
         not_billed = usage is NOTHING_USED
         if not_billed:
             price_state = "priced"
@@ -156,7 +157,7 @@ class Hold:
             amount_pico=0 if not_billed else cost.amount_pico,
             price_state=price_state,
             price_ids=[] if not_billed else cost.price_ids,
-            **_quantities(usage),
+            **figures,
             status=_status(error),
             error=_code(error),
             streamed=self._streamed,
@@ -361,19 +362,6 @@ def _amounts(
     if highest is None or estimate is None:
         return {"amount_pico": None, "estimate_pico": None}
     return {"amount_pico": highest, "estimate_pico": min(estimate, highest)}
-
-
-def _quantities(usage: Usage) -> dict[str, Any]:
-    return {
-        "input_tokens": usage.input_tokens,
-        "cached_input_tokens": usage.cached_input_tokens,
-        "cache_write_tokens": usage.cache_write_tokens,
-        "input_audio_tokens": usage.input_audio_tokens,
-        "output_tokens": usage.output_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-        "output_audio_tokens": usage.output_audio_tokens,
-        "usage_source": usage.source.value,
-    }
 
 
 def _may_pass(error: Exception) -> bool:

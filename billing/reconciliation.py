@@ -79,14 +79,7 @@ def _bill(entry: Entry, usage: Usage) -> dict[str, Any]:
         "amount_pico": 0 if usage is NOTHING_USED else cost.amount_pico,
         "price_state": "unpriced" if cost.amount_pico is None else "priced",
         "price_ids": cost.price_ids,
-        "input_tokens": usage.input_tokens,
-        "cached_input_tokens": usage.cached_input_tokens,
-        "cache_write_tokens": usage.cache_write_tokens,
-        "input_audio_tokens": usage.input_audio_tokens,
-        "output_tokens": usage.output_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-        "output_audio_tokens": usage.output_audio_tokens,
-        "usage_source": usage.source.value,
+        **usage.figures(),
     }
 
 

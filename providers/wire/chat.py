@@ -10,20 +10,13 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from providers.wire.kinds import (
-    Choices,
     FunctionName,
+    GeneratingRequest,
     Identifier,
     JSONObject,
-    LogitBias,
     Metadata,
-    ModelRequest,
-    Penalty,
     PositiveInt,
-    Probability,
     ServiceTier,
-    Stop,
-    StreamOptions,
-    Temperature,
     TopLogprobs,
 )
 
@@ -215,20 +208,12 @@ class Prediction(Struct, tag_field="type", tag="content"):
     content: str | TextParts
 
 
-class ChatRequest(ModelRequest, kw_only=True):
+class ChatRequest(GeneratingRequest, kw_only=True):
     messages: Annotated[list[Message], Meta(min_length=1, max_length=MESSAGES_MAX)]
     max_completion_tokens: PositiveInt | None = None
     max_tokens: PositiveInt | None = None
-    temperature: Temperature | None = None
-    top_p: Probability | None = None
-    n: Choices | None = None
-    stop: Stop | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
-    logit_bias: LogitBias | None = None
     logprobs: bool | None = None
     top_logprobs: TopLogprobs | None = None
-    seed: int | None = None
     safety_identifier: Identifier | None = None
     prompt_cache_key: str | None = None
     prompt_cache_options: JSONObject | None = None
@@ -243,8 +228,6 @@ class ChatRequest(ModelRequest, kw_only=True):
     parallel_tool_calls: bool | None = None
     functions: Annotated[list[FunctionSpec], Meta(min_length=1, max_length=TOOLS_MAX)] | None = None
     function_call: Literal["none", "auto"] | Named | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
     service_tier: ServiceTier | None = None
     store: bool | None = None
     metadata: Metadata | None = None
@@ -253,14 +236,6 @@ class ChatRequest(ModelRequest, kw_only=True):
     prediction: Prediction | None = None
     moderation: JSONObject | None = None
     web_search_options: JSONObject | None = None
-
-    @property
-    def streams(self) -> bool:
-        return bool(self.stream)
-
-    @property
-    def wants_usage_chunk(self) -> bool:
-        return self.stream_options is not None and bool(self.stream_options.include_usage)
 
     @property
     def choices(self) -> int:

@@ -86,6 +86,29 @@ class ModelRequest(Struct, kw_only=True):
         return False
 
 
+class GeneratingRequest(ModelRequest, kw_only=True):
+    """What every request that generates text may say: how to sample, and whether to stream."""
+
+    temperature: Temperature | None = None
+    top_p: Probability | None = None
+    n: Choices | None = None
+    stop: Stop | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    logit_bias: LogitBias | None = None
+    seed: int | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+    @property
+    def streams(self) -> bool:
+        return bool(self.stream)
+
+    @property
+    def wants_usage_chunk(self) -> bool:
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+
 # Runestone's own fields, which no upstream knows.
 OWN_FIELDS = frozenset(
     {"provider", "tenant_id", "model_family", "capabilities", "max_cost_per_token", "request_id"}

@@ -5,17 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from providers.wire.chat import Image, Text
-from providers.wire.kinds import (
-    Choices,
-    LogitBias,
-    ModelRequest,
-    Penalty,
-    PositiveInt,
-    Probability,
-    Stop,
-    StreamOptions,
-    Temperature,
-)
+from providers.wire.kinds import GeneratingRequest, ModelRequest, PositiveInt
 
 INPUTS_MAX = 2_048
 COMPLETION_TOKENS_DEFAULT = 16
@@ -27,33 +17,15 @@ TextsOrTokens = (
 )
 
 
-class CompletionRequest(ModelRequest, kw_only=True):
+class CompletionRequest(GeneratingRequest, kw_only=True):
     """`POST /v1/completions`, the legacy one."""
 
     prompt: TextsOrTokens | None = None
     best_of: Annotated[int, Meta(ge=0, le=20)] | None = None
     echo: bool | None = None
-    frequency_penalty: Penalty | None = None
-    logit_bias: LogitBias | None = None
     logprobs: Annotated[int, Meta(ge=0, le=5)] | None = None
     max_tokens: Annotated[int, Meta(ge=0)] | None = None
-    n: Choices | None = None
-    presence_penalty: Penalty | None = None
-    seed: int | None = None
-    stop: Stop | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
     suffix: str | None = None
-    temperature: Temperature | None = None
-    top_p: Probability | None = None
-
-    @property
-    def streams(self) -> bool:
-        return bool(self.stream)
-
-    @property
-    def wants_usage_chunk(self) -> bool:
-        return self.stream_options is not None and bool(self.stream_options.include_usage)
 
     @property
     def choices(self) -> int:

@@ -54,6 +54,19 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         if parts_in > self.input_tokens or parts_out > self.output_tokens:
             raise ValueError(f"the parts of {self!r} exceed their total")
 
+    def figures(self) -> dict[str, int | str]:
+        """As the ledger's columns have it."""
+        return {
+            "input_tokens": self.input_tokens,
+            "cached_input_tokens": self.cached_input_tokens,
+            "cache_write_tokens": self.cache_write_tokens,
+            "input_audio_tokens": self.input_audio_tokens,
+            "output_tokens": self.output_tokens,
+            "reasoning_tokens": self.reasoning_tokens,
+            "output_audio_tokens": self.output_audio_tokens,
+            "usage_source": self.source.value,
+        }
+
     def components(self) -> Iterator[tuple[Component, int]]:
         """Each priced component with its quantity, zero quantities left out."""
         special_input = self.cached_input_tokens + self.cache_write_tokens + self.input_audio_tokens
