@@ -74,8 +74,9 @@ def test_it_works(python: Path, source: Path, gateway: GatewayProcess, live: str
         keep_response(client, account, live)
     ran = subprocess.run(
         [
+            # Pytest's own tracebacks of the expected failures take ten times longer than the tests.
             *(str(python), "-m", "pytest", "-p", "runestone_sdk", "-o", "addopts="),
-            *("--tb=short", "--show-capture=no", "-q", "-rfX", "-p", "no:cacheprovider"),
+            *("--tb=native", "--show-capture=no", "-q", "-rfX", "-p", "no:cacheprovider"),
             *(f"tests/api_resources/{file}" for file in FILES),
         ],
         cwd=source,
