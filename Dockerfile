@@ -37,4 +37,4 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
 
 # A gateway that cannot start must end (lifespan on), and one that is asked to stop gives open
 # streams 50 seconds to end, so that their money is settled before a container engine kills it.
-CMD ["uvicorn", "runestone.asgi:application", "--host", "0.0.0.0", "--port", "4001", "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--lifespan", "on", "--timeout-graceful-shutdown", "50"]
+CMD ["uvicorn", "runestone.asgi:application", "--host", "0.0.0.0", "--port", "4001", "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-proxy-headers", "--lifespan", "on", "--timeout-graceful-shutdown", "50"]

@@ -13,6 +13,7 @@ def of_answer(call: Call) -> dict[str, str]:
         "x-request-id": request_name(call.request_id),
         "openai-version": OPENAI_VERSION,
         "openai-processing-ms": str(round((time.monotonic() - call.started) * 1000)),
+        **call.answer_headers,
     }
     if call.provider:
         named["x-runestone-provider"] = call.provider

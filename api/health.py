@@ -37,6 +37,8 @@ class Health(AsyncAPIView):
     async def get(self, request: Request) -> Response:
         report = await check_all()
         report["version"] = settings.VERSION
+        if settings.RUNESTONE_ANONYMOUS_TENANT:
+            report["authentication"] = "off: calls without a key are served"
         return Response(report, status=200 if report["status"] == "ok" else 503)
 
 

@@ -19,7 +19,7 @@ from api.requests import Call
 from billing.holds import Accountant, Hold
 from billing.pricing import PriceBook
 from providers import routing, tokens
-from providers.catalog import Catalog, CatalogModel
+from providers.catalog import Catalog, CatalogModel, unknown
 from providers.client import Client, UpstreamResponse
 from providers.dialects import DIALECTS, Dialect
 from providers.dialects.base import Target, UpstreamRequest
@@ -106,13 +106,17 @@ class Pipeline:
                     return
             yield relay.finish()
 
+    async def admit(self, call: Call) -> None:
+        """Raises Unauthenticated or Forbidden, and costs nothing."""
+        await self._access.aauthenticate(call)
+
     async def models(self, call: Call) -> list[Offer]:
-        await self._access.aauthenticate(call.headers)
-        return [self._offer(model) for model in self._catalog.models()]
+        caller = await self._access.aauthenticate(call)
+        return [self._offer(each) for each in self._catalog.models() if caller.may_use(each.name)]
 
     async def model(self, call: Call, name: str) -> Offer:
-        await self._access.aauthenticate(call.headers)
-        return self._offer(self._catalog.model(name))
+        caller = await self._access.aauthenticate(call)
+        return self._offer(self._known(name, caller))
 
     def _offer(self, model: CatalogModel) -> Offer:
         tariff = self._prices.tariff(model.targets[0].upstream, model.name)
@@ -120,7 +124,7 @@ class Pipeline:
         return Offer(model, tariff.rate(Component.INPUT, now), tariff.rate(Component.OUTPUT, now))
 
     async def _prepared(self, call: Call, operation: Operation) -> Prepared:
-        caller = await self._access.aauthenticate(call.headers)
+        caller = await self._access.aauthenticate(call)
         asked = call.decoded(operation)
         own_fields.check_tenant(asked.request, caller)
         refuse_what_has_no_price(asked)
@@ -145,7 +149,7 @@ class Pipeline:
                 param="model",
                 code="missing_required_parameter",
             )
-        model = self._catalog.model(name)
+        model = self._known(name, caller)
         if model.capabilities and operation.capability not in model.capabilities:
             raise BadRequest(
                 f"The model `{name}` does not support {operation.capability}.",
@@ -155,6 +159,13 @@ class Pipeline:
         return own_fields.narrowed(
             request, model, lambda target: self._costs_at_most(target, request)
         )
+
+    def _known(self, name: str, caller: Caller) -> CatalogModel:
+        """A model that the key may not use does not exist for it."""
+        model = self._catalog.model(name)
+        if not caller.may_use(name):
+            raise unknown(name)
+        return model
 
     def _costs_at_most(self, target: Target, request: ModelRequest) -> bool:
         tariff = self._prices.tariff(target.upstream, target.model)

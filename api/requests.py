@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from api.compression import Unpacker
 from providers.wire import ChatRequest, ModelCall, Operation
 from runestone.lib.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
 from runestone.lib.ids import uuid7
@@ -22,6 +23,8 @@ BODY_SECONDS_MAX = 60
 # Of a body that is too large so much more is read and dropped, that the caller gets to hear why:
 # most clients look for an answer only when they have sent everything.
 DROPPED_BYTES_MAX = 64 * 1024 * 1024
+
+INFERENCE, MODELS = "inference", "models"
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -36,13 +39,22 @@ class ClientLeft(Exception):
 class Call:
     """One request to a `/v1` endpoint, on its way through the pipeline."""
 
-    __slots__ = ("body", "headers", "must_stream", "provider", "request_id", "started")
+    __slots__ = (
+        "address", "answer_headers", "body", "headers", "must_stream", "provider", "request_id",
+        "scope_needed", "started",
+    )  # fmt: skip
 
     def __init__(self, headers: Mapping[str, str], body: bytes) -> None:
         self.request_id: UUID = uuid7()
         self.started = time.monotonic()
         self.headers = headers
         self.body = body
+        # The caller's IP address; empty where there is none.
+        self.address = ""
+        # The one of a key's scopes that this call needs.
+        self.scope_needed = INFERENCE
+        # What the answer must carry besides, whatever it is: CORS and HSTS.
+        self.answer_headers: Mapping[str, str] = {}
         # Whether the endpoint streams whatever the body says.
         self.must_stream = False
         # The upstream that serves it, once it is chosen.
@@ -55,8 +67,6 @@ class Call:
 
     def require_json(self) -> None:
         """Raises UnsupportedMediaType if the headers do not say that the body is JSON."""
-        if self.headers.get("content-encoding", "identity").lower() != "identity":
-            raise UnsupportedMediaType("A compressed request body is not supported.")
         media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json":
             raise UnsupportedMediaType(
@@ -67,6 +77,7 @@ class Call:
         """The same call in other words: as the chat request that another endpoint's stands for."""
         twin = Call({**self.headers, "content-type": "application/json"}, body)
         twin.request_id, twin.started = self.request_id, self.started
+        twin.address, twin.scope_needed = self.address, self.scope_needed
         return twin
 
     def wants_stream(self) -> bool:
@@ -82,8 +93,11 @@ def headers_of(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
-async def read_body(receive: Receive, bytes_max: int) -> bytes:
-    """The whole body. Raises BodyTooLarge, ClientLeft, or BadRequest if it is too slow."""
+async def read_body(receive: Receive, bytes_max: int, unpacker: Unpacker | None = None) -> bytes:
+    """The whole body, unpacked. Raises BodyTooLarge, ClientLeft, or BadRequest if it is too slow.
+
+    `bytes_max` bounds what is unpacked: of a bomb no more than that is ever made.
+    """
     pieces: list[bytes] = []
     size = 0
     try:
@@ -93,6 +107,8 @@ async def read_body(receive: Receive, bytes_max: int) -> bytes:
                 if message["type"] == "http.disconnect":
                     raise ClientLeft
                 piece = message.get("body", b"")
+                if unpacker is not None and size <= bytes_max:
+                    piece = unpacker.feed(piece, bytes_max - size)
                 size += len(piece)
                 if size <= bytes_max:
                     pieces.append(piece)
@@ -102,6 +118,8 @@ async def read_body(receive: Receive, bytes_max: int) -> bytes:
                 if size > bytes_max and (is_last or size > bytes_max + DROPPED_BYTES_MAX):
                     raise BodyTooLarge(f"The request's body is larger than {bytes_max} bytes.")
                 if is_last:
+                    if unpacker is not None:
+                        unpacker.finish()
                     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
     except TimeoutError:
         raise BadRequest(f"The body did not arrive within {BODY_SECONDS_MAX} s.") from None
@@ -258,7 +276,7 @@ def _value_at(body: bytes, path: str) -> str:
         value = msgspec.json.decode(body)
         for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
             value = value[int(index)] if index else value[name]
-    except (KeyError, IndexError, TypeError, RecursionError, msgspec.DecodeError):
+    except (LookupError, TypeError, ValueError, RecursionError):
         return "nothing"
     text = msgspec.json.encode(value).decode()
     return text if len(text) <= _GOT_CHARACTERS_MAX else text[:_GOT_CHARACTERS_MAX] + "…"

@@ -12,13 +12,15 @@ from typing import Any
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 
-from api import errors, headers
+from api import compression, errors, gateway, headers
+from api.compression import Unpacker
 from api.consumers import ChatStream, CompletionStream
 from api.health import Health, Live, Ready
 from api.messages import doors
 from api.messages import errors as messages_errors
 from api.requests import Call, ClientLeft, Message, Receive, Scope, Send, headers_of, read_body
 from api.responses.views import InputItems, ResponseDetail, ResponseStream, ResponsesView
+from api.transport import transport
 from api.views import ModelDetail, Models, ModelView
 from providers.wire import CHAT, COMPLETION, EMBEDDING, MODERATION
 from runestone.lib.errors import MethodNotAllowed, NotFound
@@ -58,7 +60,12 @@ _ALWAYS_STREAM = "/v1/chat/stream"
 async def data_plane(scope: Scope, receive: Receive, send: Send) -> None:
     call = Call(headers_of(scope), b"")
     try:
-        call.body = await read_body(receive, settings.RUNESTONE_BODY_BYTES_MAX)
+        early = transport.receive(scope, call)
+        if early is not None:
+            await _answer(send, call, early.status, headers.of_answer(call) | early.headers, b"")
+            return
+        unpacker = await _unpacker(scope["method"], call)
+        call.body = await read_body(receive, settings.RUNESTONE_BODY_BYTES_MAX, unpacker)
         scope["call"] = call
         path = scope["path"].rstrip("/")
         call.must_stream = path == _ALWAYS_STREAM
@@ -70,17 +77,17 @@ async def data_plane(scope: Scope, receive: Receive, send: Send) -> None:
         request = ASGIRequest({**scope, "headers": []}, io.BytesIO())
         response = await view(request, **arguments)
         if isinstance(response, bytes):
-            await _answer(send, 200, headers.of_answer(call) | headers.JSON, response)
+            await _answer(send, call, 200, headers.of_answer(call) | headers.JSON, response)
             return
         response.render()
         named = headers.of_answer(call) | dict(response.headers.items())
-        await _answer(send, response.status_code, named, response.content)
+        await _answer(send, call, response.status_code, named, response.content)
     except ClientLeft:
         return
     except Exception as error:  # noqa: BLE001 -- the last wall: nothing answers with a traceback
         status, own, body = errors.respond_to(_faced(error, call, scope["path"]))
         named = headers.of_answer(call) | headers.JSON | own
-        await _answer(send, status, named, body)
+        await _answer(send, call, status, named, body)
 
 
 def _view_of(scope: Scope, path: str) -> tuple[Callable[..., Any], dict[str, str]]:
@@ -106,8 +113,23 @@ def _faced(error: Exception, call: Call, path: str) -> Exception:
     return error
 
 
-async def _answer(send: Send, status: int, named: dict[str, str], body: bytes) -> None:
-    named = {**named, "content-length": str(len(body))}
+async def _unpacker(method: str, call: Call) -> Unpacker | None:
+    """For a body that comes packed. Nothing is unpacked for a stranger: it would work for free."""
+    encoding = call.headers.get("content-encoding", "").strip().lower()
+    if encoding in ("", "identity") or method != "POST":
+        return None
+    await (await gateway.current()).pipeline.admit(call)
+    return Unpacker(encoding)
+
+
+async def _answer(send: Send, call: Call, status: int, named: dict[str, str], body: bytes) -> None:
+    if len(body) >= compression.ANSWER_BYTES_MIN and compression.accepts_gzip(
+        call.headers.get("accept-encoding", "")
+    ):
+        body = await compression.packed(body)
+        named = {**named, "content-encoding": "gzip"}
+    if status != 204:
+        named = {**named, "content-length": str(len(body))}
     await send(
         {
             "type": "http.response.start",

@@ -26,6 +26,13 @@ class CatalogModel(Struct, frozen=True, kw_only=True):
     targets: tuple[Target, ...]
 
 
+def unknown(name: str) -> NotFound:
+    return NotFound(
+        f"The model `{name}` does not exist or you do not have access to it.",
+        code="model_not_found",
+    )
+
+
 class Catalog:
     """Enabled models with at least one enabled route, by canonical name."""
 
@@ -41,10 +48,7 @@ class Catalog:
         try:
             return self._models[name]
         except KeyError:
-            raise NotFound(
-                f"The model `{name}` does not exist or you do not have access to it.",
-                code="model_not_found",
-            ) from None
+            raise unknown(name) from None
 
     async def reload(self, connection: Connection) -> None:
         targets: dict[int, list[Target]] = {}

@@ -14,7 +14,7 @@ from django.core.asgi import get_asgi_application
 control_plane = get_asgi_application()
 
 # After Django is set up, since these import its models.
-from api import gateway  # noqa: E402
+from api import gateway, proxies  # noqa: E402
 from api.routes import PREFIXES, data_plane  # noqa: E402
 
 # Objects made and not yet freed between two looks for cycles; Python's own is 700.
@@ -24,7 +24,9 @@ GC_THRESHOLD = 50_000
 async def application(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
-    elif scope["type"] == "http" and scope["path"].startswith(PREFIXES):
+        return
+    proxies.look_through(scope)
+    if scope["type"] == "http" and scope["path"].startswith(PREFIXES):
         await data_plane(scope, receive, send)
     else:
         await control_plane(scope, receive, send)

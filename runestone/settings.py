@@ -5,6 +5,8 @@ Nothing set at all means the embedded default: the servers of `make run`.
 """
 
 import os
+import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ _FILE_SETTINGS = {
     "OPENAI_API_KEY",
     "RUNESTONE_KEY_PEPPER",
     "RUNESTONE_CREDENTIAL_KEY",
+    "RUNESTONE_API_KEYS",
 }
 _read_secret_files()
 if not os.environ.get("DATABASE_URL"):
@@ -74,6 +77,37 @@ RUNESTONE_CONNECT_SECONDS_MAX = env.float("RUNESTONE_CONNECT_SECONDS_MAX", 5.0)
 RUNESTONE_FIRST_BYTE_SECONDS_MAX = env.float("RUNESTONE_FIRST_BYTE_SECONDS_MAX", 300.0)
 RUNESTONE_IDLE_SECONDS_MAX = env.float("RUNESTONE_IDLE_SECONDS_MAX", 120.0)
 RUNESTONE_TOTAL_SECONDS_MAX = env.float("RUNESTONE_TOTAL_SECONDS_MAX", 600.0)
+
+# How long a stream may be silent before a comment keeps its connection open; 0: for ever.
+RUNESTONE_KEEP_ALIVE_SECONDS = env.float("RUNESTONE_KEEP_ALIVE_SECONDS", 15.0)
+
+
+def _list(name: str) -> list[str]:
+    return [entry.strip() for entry in env.list(name, default=[]) if entry.strip()]
+
+
+# Keys made elsewhere, `tenant-slug:key`; `manage.py seed_keys` stores them.
+RUNESTONE_API_KEYS = _list("RUNESTONE_API_KEYS")
+# Whose money a call without a key spends; empty unless authentication is off.
+RUNESTONE_ANONYMOUS_TENANT = env.str("RUNESTONE_ANONYMOUS_TENANT", default="demo")
+if env.bool("RUNESTONE_AUTH_ENABLED", default=True):
+    RUNESTONE_ANONYMOUS_TENANT = ""
+# Networks of the proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
+RUNESTONE_TRUSTED_PROXIES = _list("RUNESTONE_TRUSTED_PROXIES")
+for _network in RUNESTONE_TRUSTED_PROXIES:
+    try:
+        ip_network(_network)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"RUNESTONE_TRUSTED_PROXIES: {error}") from None
+# Origins of the web pages that may call /v1 from a browser; `*` for all.
+RUNESTONE_CORS_ORIGINS = _list("RUNESTONE_CORS_ORIGINS")
+for _origin in RUNESTONE_CORS_ORIGINS:
+    if not re.fullmatch(r"\*|[a-z][a-z0-9+.-]*://[a-z0-9.:\[\]_-]+", _origin):
+        raise ImproperlyConfigured(
+            f"RUNESTONE_CORS_ORIGINS: {_origin!r} is not `*` or like https://app.example.com"
+        )
+RUNESTONE_HTTPS_REDIRECT = env.bool("RUNESTONE_HTTPS_REDIRECT", default=False)
+RUNESTONE_HSTS_SECONDS = env.int("RUNESTONE_HSTS_SECONDS", default=0)
 
 # --- Django --------------------------------------------------------------------------------------
 
@@ -184,6 +218,12 @@ STATICFILES_DIRS = [BASE_DIR / "runestone" / "static"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
+# The scheme is the caller's own by the time Django sees it (api/proxies.py).
+SECURE_SSL_REDIRECT = RUNESTONE_HTTPS_REDIRECT
+SECURE_HSTS_SECONDS = RUNESTONE_HSTS_SECONDS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = RUNESTONE_HTTPS_REDIRECT
+# Other hosts of the domain, and browsers' preload lists, are not ours to decide about.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = 8 * 60 * 60
 SECURE_CONTENT_TYPE_NOSNIFF = True

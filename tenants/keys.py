@@ -6,6 +6,9 @@ The prefix is public and names the key in lists and logs. The secret carries 256
 checksum lets secret scanners and us tell a mistyped key from an unknown one without a database.
 Only HMAC-SHA256(pepper, key) is stored: a slow hash would add nothing to 256 random bits but a
 way to exhaust the gateway, and the pepper, kept outside the database, makes a stolen table useless.
+
+Foreign keys, made elsewhere and brought along (RUNESTONE_API_KEYS), may have any form. They have no
+public part, so the digest names them: `ext-` and its beginning. No prefix of ours has a hyphen.
 """
 
 import hashlib
@@ -19,6 +22,10 @@ PREFIX_LENGTH = 12
 _SECRET_LENGTH = 43
 _CHECKSUM_LENGTH = 6
 KEY_LENGTH = len(SCHEME) + PREFIX_LENGTH + _SECRET_LENGTH + _CHECKSUM_LENGTH
+
+FOREIGN_PREFIX = "ext-"
+# Foreign keys shorter than this could be guessed; longer ones are no keys.
+FOREIGN_LENGTH_MIN, FOREIGN_LENGTH_MAX = 32, 512
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -35,6 +42,18 @@ def mint(pepper: str) -> MintedKey:
     payload = "".join(secrets.choice(_BASE62) for _ in range(PREFIX_LENGTH + _SECRET_LENGTH))
     text = SCHEME + payload + _checksum(payload)
     return MintedKey(text, payload[:PREFIX_LENGTH], digest(text, pepper))
+
+
+def brought(text: str, pepper: str) -> MintedKey:
+    """A key that was made elsewhere, as it is stored."""
+    stored = digest(text, pepper)
+    if is_well_formed(text):
+        return MintedKey(text, text[len(SCHEME) : len(SCHEME) + PREFIX_LENGTH], stored)
+    return MintedKey(text, (FOREIGN_PREFIX + stored.hex())[:PREFIX_LENGTH], stored)
+
+
+def is_foreign(prefix: str) -> bool:
+    return prefix.startswith(FOREIGN_PREFIX)
 
 
 def digest(text: str, pepper: str) -> bytes:

@@ -1,16 +1,18 @@
 """Who: tenants, their projects, their people and their API keys."""
 
+from collections.abc import Callable, Iterable
 from typing import ClassVar, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from tenants import keys
+from tenants import allow_lists, keys
 
 
 def validate_time_zone(name: str) -> None:
@@ -106,6 +108,13 @@ class Member(models.Model):
 class ApiKey(models.Model):
     """A key to `/v1`. Its text is shown once, when it is made; only a digest is stored."""
 
+    class Scope(models.TextChoices):
+        """What a key may be used for; each endpoint needs one of them."""
+
+        INFERENCE = "inference"
+        MODELS = "models"
+        USAGE = "usage"
+
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="api_keys")
     project = models.ForeignKey(
         Project, on_delete=models.PROTECT, related_name="api_keys", null=True, blank=True
@@ -115,6 +124,30 @@ class ApiKey(models.Model):
     digest = models.BinaryField(max_length=32, unique=True, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # An empty list allows everything. The database has the defaults too: keys may come by SQL.
+    models_allow = ArrayField(
+        models.CharField(max_length=allow_lists.PATTERN_CHARACTERS_MAX),
+        default=list,
+        db_default=[],
+        blank=True,
+        verbose_name="models",
+        help_text="Names, separated by commas; * stands for any text. Empty: all models.",
+    )
+    ip_allow = ArrayField(
+        models.CharField(max_length=64),
+        default=list,
+        db_default=[],
+        blank=True,
+        verbose_name="addresses",
+        help_text="IP networks such as 10.0.0.0/8, separated by commas. Empty: from everywhere.",
+    )
+    scopes = ArrayField(
+        models.CharField(max_length=16, choices=Scope),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="What the key may be used for. None: for everything.",
+    )
     created = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -126,11 +159,25 @@ class ApiKey(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} ({keys.SCHEME}{self.prefix}…)"
+        return f"{self.name} ({self.shown})"
+
+    @property
+    def shown(self) -> str:
+        """How this key is named in lists and logs."""
+        return self.prefix if keys.is_foreign(self.prefix) else f"{keys.SCHEME}{self.prefix}…"
 
     def clean(self) -> None:
+        faults: dict[str, list[str]] = {}
         if self.project is not None and self.project.tenant_id != self.tenant_id:
-            raise ValidationError({"project": "This project belongs to another tenant."})
+            faults["project"] = ["This project belongs to another tenant."]
+        for name, validate in (
+            ("models_allow", allow_lists.validate_pattern),
+            ("ip_allow", allow_lists.validate_network),
+        ):
+            if found := _faults(getattr(self, name), validate):
+                faults[name] = found
+        if faults:
+            raise ValidationError(faults)
 
     @classmethod
     def mint(cls, *, tenant: Tenant, name: str, project: Project | None = None) -> tuple[Self, str]:
@@ -147,6 +194,18 @@ class ApiKey(models.Model):
         self.prefix, self.digest = minted.prefix, minted.digest
         return minted.text
 
+    @classmethod
+    def bring(cls, *, tenant: Tenant, name: str, text: str) -> tuple[Self, bool]:
+        """Stores a key that was made elsewhere, unless it is here already; whether it was new."""
+        brought = keys.brought(text, settings.RUNESTONE_KEY_PEPPER)
+        known = cls.objects.filter(digest=brought.digest).first()
+        if known is not None:
+            return known, False
+        api_key = cls(tenant=tenant, name=name, prefix=brought.prefix, digest=brought.digest)
+        api_key.full_clean()
+        api_key.save()
+        return api_key, True
+
     def revoke(self) -> None:
         """Ends this key for good; every gateway process refuses it within a second."""
         if self.revoked_at is None:
@@ -160,3 +219,13 @@ class ApiKey(models.Model):
         if self.expires_at is not None and self.expires_at <= timezone.now():
             return "expired"
         return "active"
+
+
+def _faults(entries: Iterable[str], validate: Callable[[str], None]) -> list[str]:
+    faults: list[str] = []
+    for entry in entries:
+        try:
+            validate(entry)
+        except ValidationError as fault:
+            faults += fault.messages
+    return faults

@@ -100,7 +100,7 @@ class GatewayProcess:
 _SERVERS = {
     "uvicorn": lambda port: [
         *("uvicorn", "runestone.asgi:application", "--host", "127.0.0.1", "--port", port),
-        *("--loop", "uvloop", "--http", "httptools", "--no-access-log"),
+        *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-proxy-headers"),
     ],
     "daphne": lambda port: [
         *("daphne", "-b", "127.0.0.1", "-p", port, "--access-log", "/dev/null"),

@@ -99,7 +99,7 @@ class Desk:
         yield relay.end(response)
 
     async def retrieve(self, call: Call, name: str) -> dict[str, Any]:
-        caller = await self._access.aauthenticate(call.headers)
+        caller = await self._access.aauthenticate(call)
         response = _known(name)
         stored = await self._store.get(caller.tenant_id, response)
         if stored is None:
@@ -107,13 +107,13 @@ class Desk:
         return stored.response
 
     async def delete(self, call: Call, name: str) -> None:
-        caller = await self._access.aauthenticate(call.headers)
+        caller = await self._access.aauthenticate(call)
         if not await self._store.delete(caller.tenant_id, _known(name)):
             raise _not_found(name)
 
     async def input_items(self, call: Call, name: str) -> list[dict[str, Any]]:
         """All that the response was made from, the oldest first."""
-        caller = await self._access.aauthenticate(call.headers)
+        caller = await self._access.aauthenticate(call)
         chain = await self._store.chain(caller.tenant_id, _known(name))
         if not chain.responses:
             raise _not_found(name)
@@ -124,7 +124,7 @@ class Desk:
         await self._store.close()
 
     async def _begun(self, call: Call) -> Turn:
-        caller = await self._access.aauthenticate(call.headers)
+        caller = await self._access.aauthenticate(call)
         call.require_json()
         asked = reading.read(call.body)
         conversation = await gather(asked, self._store, caller.tenant_id, call.request_id)

@@ -43,6 +43,7 @@ class Stack:
             steps=(
                 Step(self._manage("migrate", "--noinput"), "database schema"),
                 Step(self._manage("seed"), "demo tenant", self._remember_seeded),
+                Step(self._manage("seed_keys"), "keys of RUNESTONE_API_KEYS"),
             ),
             services=(self._mock(), self._gateway(), self._worker(), self._beat()),
             stopping=("gateway", "worker", "beat", "mock"),
@@ -60,6 +61,8 @@ class Stack:
             *("--host", self.gateway_port.host, "--port", str(self.gateway_port.number)),
             *("--workers", self.gateways, "--loop", "uvloop", "--http", "httptools"),
             *("--lifespan", "on", "--no-access-log", "--log-level", "warning"),
+            # Whom to believe is the gateway's own question (RUNESTONE_TRUSTED_PROXIES).
+            "--no-proxy-headers",
             *("--timeout-graceful-shutdown", str(STREAMS_SECONDS_MAX)),
         )
 

@@ -12,12 +12,13 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, DropdownFilter
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from runestone.admin.parts import DeskAdmin, ask_first, column, page_action
-from tenants import keys
 from tenants.admin.once import OnceForm
 from tenants.models import ApiKey
 
+LIMITS = ("models_allow", "ip_allow", "scopes")
 STATE_COLOURS = {"active": "success", "expired": "warning", "revoked": "danger"}
 
 
@@ -40,12 +41,19 @@ class StateFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no type
         return queryset
 
 
-class NewKeyForm(OnceForm):
-    minted_text = ""
+class KeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    scopes = forms.MultipleChoiceField(
+        choices=ApiKey.Scope,
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="What the key may be used for. None: for everything.",
+    )
 
+
+class NewKeyForm(KeyForm, OnceForm):
     class Meta:
         model = ApiKey
-        fields: ClassVar = ["tenant", "project", "name", "expires_at"]
+        fields: ClassVar = ["tenant", "project", "name", "expires_at", *LIMITS]
 
     def clean_expires_at(self) -> Any:
         expires_at = self.cleaned_data["expires_at"]
@@ -56,6 +64,7 @@ class NewKeyForm(OnceForm):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(DeskAdmin):
+    form = KeyForm
     list_display = ("name", "key", "state", "tenant", "project_name", "created", "expires_at")
     list_filter = (StateFilter, ("tenant", AutocompleteSelectFilter))
     list_select_related = ("tenant", "project")
@@ -64,9 +73,13 @@ class ApiKeyAdmin(DeskAdmin):
     ordering = ("-created",)
     autocomplete_fields = ("tenant", "project")
     actions_detail = ("revoke",)
-    add_fieldsets = ((None, {"fields": ("tenant", "project", "name", "expires_at", "once")}),)
+    add_fieldsets = (
+        (None, {"fields": ("tenant", "project", "name", "expires_at", "once")}),
+        ("Limits", {"fields": LIMITS}),
+    )
     fieldsets = (
         (None, {"fields": ("name", "expires_at")}),
+        ("Limits", {"fields": LIMITS}),
         ("Facts", {"fields": (("state", "key"), ("tenant", "project"), ("created", "revoked_at"))}),
     )
 
@@ -161,7 +174,7 @@ class ApiKeyAdmin(DeskAdmin):
 
     @column("key", ordering="prefix")
     def key(self, obj: ApiKey) -> SafeString:
-        return format_html('<span class="rs-mono">{}{}…</span>', keys.SCHEME, obj.prefix)
+        return format_html('<span class="rs-mono">{}</span>', obj.shown)
 
     @column("project", ordering="project__name")
     def project_name(self, obj: ApiKey) -> str | None:

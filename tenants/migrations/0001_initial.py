@@ -1,3 +1,4 @@
+import django.contrib.postgres.fields
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
@@ -66,6 +67,9 @@ class Migration(migrations.Migration):
                 ('digest', models.BinaryField(max_length=32, unique=True)),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),
                 ('revoked_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('models_allow', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=200), blank=True, db_default=[], default=list, help_text='Names, separated by commas; * stands for any text. Empty: all models.', size=None, verbose_name='models')),
+                ('ip_allow', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=64), blank=True, db_default=[], default=list, help_text='IP networks such as 10.0.0.0/8, separated by commas. Empty: from everywhere.', size=None, verbose_name='addresses')),
+                ('scopes', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('inference', 'Inference'), ('models', 'Models'), ('usage', 'Usage')], max_length=16), blank=True, db_default=[], default=list, help_text='What the key may be used for. None: for everything.', size=None)),
                 ('created', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('project', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='api_keys', to='tenants.project')),
                 ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='api_keys', to='tenants.tenant')),

@@ -1,6 +1,6 @@
 """The store by itself: its bounds, and that its failure costs nobody an answer."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -126,7 +126,7 @@ class Access:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
 
-    async def aauthenticate(self, headers: Mapping[str, str]) -> Caller:
+    async def aauthenticate(self, call: Call) -> Caller:
         return self._caller
 
 
