@@ -42,8 +42,8 @@ contract: $(VENV)/.for-developing  ## Write the API's description to docs/openap
 	$(PY) manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 	$(PY) manage.py spectacular --validate --fail-on-warn --format openapi-json --file docs/openapi.json
 
-fuzz: $(VENV)/.for-developing  ## Throw 20,000 made-up requests at a gateway (ARGS="--seed 7")
-	$(PY) -m tests.contract.fuzz $(ARGS)
+fuzz: $(VENV)/.for-developing  ## Throw 20,000 made-up requests at a gateway (about ten minutes)
+	RUNESTONE_FUZZ_REQUESTS=20000 $(PY) -m pytest -s tests/contract/test_fuzz.py $(ARGS)
 
 bench: $(VENV)/.for-developing  ## Measure the gateway against its goals
 	$(PY) -m bench $(ARGS)

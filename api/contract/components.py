@@ -83,7 +83,16 @@ def schemas() -> dict[str, Schema]:
         for name, schema in parts.items():
             _put(made, names[name], _renamed(schema, names))
     _tell_what_structs_do_not(made)
+    for schema in made.values():
+        # Where a field stands in the code is nothing to a caller, and must not show in a diff.
+        for part in ("properties", "required"):
+            if part in schema:
+                schema[part] = _in_order(schema[part])
     return made
+
+
+def _in_order(part: Any) -> Any:
+    return dict(sorted(part.items())) if isinstance(part, dict) else sorted(part)
 
 
 def _put(known: dict[str, Schema], name: str, schema: Schema) -> None:

@@ -62,17 +62,11 @@ CHAT = [
 ]
 CHUNKS = [
     answered(
-        "The first chunk",
-        {
-            "id": "chatcmpl-1",
-            "object": "chat.completion.chunk",
-            "created": 1790000000,
-            "model": "gpt-4o-mini",
-            "choices": [
-                {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
-            ],
-            **_OWN,
-        },
+        "A stream",
+        'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1790000000,'
+        '"model":"gpt-4o-mini","choices":[{"index":0,"delta":{"role":"assistant","content":""},'
+        '"finish_reason":null}],"provider":"openai","routing_policy":"default",'
+        '"request_id":"req_0199f3c2a1b47c0e"}\n\n…\n\ndata: [DONE]\n\n',
         "text/event-stream",
     )
 ]

@@ -16,7 +16,9 @@ from api.responses.views import InputItems, ResponseDetail, ResponsesView
 from api.views import ModelDetail, Models, ModelView
 
 EVENTS = "text/event-stream"
-_EVENTS_TOLD = "server-sent events; the schema is that of each event's data."
+_EVENTS_TOLD = "server-sent events; the schema is that of each."
+# Their events have names, and no `[DONE]` at the end.
+_NAMED_EVENTS = ("ResponseEvent", "MessagesEvent")
 _SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}, {"xApiKey": []}]
 
 # What each status means; which of them an endpoint can give depends on what it does.
@@ -85,7 +87,7 @@ def _operation(
         responses[200] = OpenApiResponse(ref(gives), description=told)
     if streams is not None:
         told = f"As {_EVENTS_TOLD}" if gives is None else f"Whole, or as {_EVENTS_TOLD}"
-        responses[(200, EVENTS)] = OpenApiResponse(ref(streams), description=told)
+        responses[(200, EVENTS)] = OpenApiResponse(_event(streams), description=told)
     for status in sorted(refusals):
         responses[status] = OpenApiResponse(ref(error), description=_MEANINGS[status])
     named = [_REQUEST_ID, _RETRY, *([_PROVIDER] if 502 in refusals else ())]
@@ -100,6 +102,19 @@ def _operation(
         auth=_SECURITY,  # type: ignore[arg-type]  # requirements, as OpenAPI has them
         examples=list(shown),
     )
+
+
+def _event(data: str) -> dict[str, Any]:
+    """One event of a stream, as OpenAPI 3.2 describes them."""
+    told = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"anyOf": [ref(data), ref("Error")]},
+    }
+    fields: dict[str, Any] = {"data": {"anyOf": [{"const": "[DONE]"}, told]}}
+    if data in _NAMED_EVENTS:
+        fields = {"event": {"type": "string"}, "data": {**told, "contentSchema": ref(data)}}
+    return {"type": "object", "required": list(fields), "properties": fields}
 
 
 def _health(name: str, summary: str, description: str, *, gives: str, may_fail: bool) -> Any:
