@@ -1,6 +1,7 @@
 """Runestone's own fields, which ride beside OpenAI's in requests and answers."""
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import msgspec
 
@@ -12,6 +13,8 @@ from runestone.lib.errors import BadRequest, Forbidden
 from runestone.lib.ids import request_name
 from tenants.authentication import Caller
 
+# Beyond it a price per token is a mistake, or an attack on our arithmetic.
+USD_EXPONENT_MAX = 30
 # How a target is chosen at present: by priority, and by weight among equals.
 ROUTING_POLICY = "default"
 
@@ -37,12 +40,23 @@ def narrowed(
         if not targets:
             raise _nothing_left("provider", f"it does not serve '{model.name}'")
     if request.max_cost_per_token is not None:
+        check_magnitude(request.max_cost_per_token)
         targets = tuple(target for target in targets if costs_at_most(target))
         if not targets:
             raise _nothing_left("max_cost_per_token", f"'{model.name}' costs more, or is unpriced")
     if targets is model.targets:
         return model
     return msgspec.structs.replace(model, targets=targets)
+
+
+def check_magnitude(usd: Decimal) -> None:
+    """Raises BadRequest for what is no amount: arithmetic with 1e99999999 takes minutes."""
+    if not usd.is_finite() or usd < 0 or abs(usd.adjusted()) > USD_EXPONENT_MAX:
+        raise BadRequest(
+            "Invalid 'max_cost_per_token': expected a number of US dollars, 0 or more.",
+            param="max_cost_per_token",
+            code="invalid_value",
+        )
 
 
 def spliced(answer: bytes, call: Call, request: ModelRequest) -> bytes:

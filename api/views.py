@@ -43,6 +43,8 @@ class AlwaysJSON(BaseContentNegotiation):
 class AsyncAPIView(APIView):
     """An APIView whose methods are coroutines, and which sends OpenAI's errors."""
 
+    # DRF's own answer describes serializers, of which there are none here.
+    options = None  # type: ignore[assignment]
     content_negotiation_class = AlwaysJSON
     renderer_classes = [JSONRenderer]
     parser_classes = []

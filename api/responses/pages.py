@@ -40,7 +40,8 @@ class Page(Struct):
 def read(query: Mapping[str, Any]) -> Page:
     """Raises BadRequest."""
     limit = query.get("limit", str(ITEMS_DEFAULT))
-    if not limit.isdecimal() or not 1 <= int(limit) <= ITEMS_MAX:
+    # Python itself refuses to read numbers of thousands of digits.
+    if not limit.isdecimal() or len(limit) > 3 or not 1 <= int(limit) <= ITEMS_MAX:
         raise _invalid("limit", f"Expected an integer from 1 to {ITEMS_MAX}.")
     order = query.get("order", "desc")
     if order not in ("asc", "desc"):

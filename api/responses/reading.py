@@ -146,6 +146,8 @@ class _Reader:
             return decoder.decode(raw)
         except msgspec.ValidationError as error:
             raise explained(_placed(str(error), place), self._body) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise unparsable() from None
 
 
 _AT = re.compile(r" - at `\$([^`]*)`$")
