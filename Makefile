@@ -49,7 +49,7 @@ bench: $(VENV)/.for-developing  ## Measure the gateway against its goals
 	$(PY) -m bench $(ARGS)
 
 clean:  ## Remove the virtual environment and caches; data of `make run` stays
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .cache build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What is installed depends on pyproject.toml alone: the packages themselves are editable.
