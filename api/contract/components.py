@@ -118,8 +118,10 @@ def _tell_what_structs_do_not(made: dict[str, Schema]) -> None:
             properties["max_cost_per_token"]["anyOf"].append({"type": "number"})
             for name, description in OWN_FIELDS.items():
                 properties[name]["description"] = description
-    # These are decoded in a second step, by their type.
     asked = made["ResponseRequest"]["properties"]
+    # What this struct does not name goes on to the chat that it stands for.
+    asked |= {name: made["ChatRequest"]["properties"][name] for name in OWN_FIELDS}
+    # These are decoded in a second step, by their type.
     made["Item"] = {"anyOf": list(_items())}
     asked["input"]["anyOf"][1]["items"] = ref("Item")
     asked["tools"]["anyOf"][0]["items"] = _union("Response", Tool)

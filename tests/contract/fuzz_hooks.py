@@ -42,7 +42,7 @@ def answers_as_it_should(ctx: Any, response: Any, case: Any) -> None:
     """No fault of ours, no HTML, OpenAI's or Anthropic's error, a name for the log, no hang."""
     path, status = case.operation.path, response.status_code
     with LOG.open("a") as log:
-        log.write(f"{status} {case.operation.method.upper()} {path}\n")
+        log.write(f"{status} {case.method} {path}\n")
     assert response.elapsed < SECONDS_MAX, f"took {response.elapsed} s"
     media_type = response.headers.get("content-type", [""])[0]
     assert media_type.startswith(("application/json", "text/event-stream")), media_type

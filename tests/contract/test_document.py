@@ -67,7 +67,14 @@ def test_every_stream_is_described(described: dict[str, Any]):
 def test_our_own_fields_are_described(described: dict[str, Any]):
     assert set(OWN_FIELDS_TOLD) == OWN_FIELDS
     schemas = described["components"]["schemas"]
-    for name in ("ChatRequest", "CompletionRequest", "EmbeddingRequest", "ModerationRequest"):
+    for name in (
+        "ChatRequest",
+        "CompletionRequest",
+        "EmbeddingRequest",
+        "ModerationRequest",
+        "ResponseRequest",
+        "MessagesRequest",
+    ):
         for field in OWN_FIELDS:
             assert schemas[name]["properties"][field]["description"]
     for name in ("ChatCompletion", "Completion", "EmbeddingList", "Moderation"):

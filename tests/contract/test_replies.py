@@ -212,6 +212,19 @@ def test_unknown_things(http: httpx.Client):
     refused(http.post("/responses", json={"model": "nothing", "input": "x"}), 400)
 
 
+@pytest.mark.parametrize("path", [*PATHS, "/messages"])
+def test_our_own_fields_are_read_everywhere(http: httpx.Client, path: str):
+    model = {"/completions": "gpt-3.5-turbo-instruct", "/embeddings": "text-embedding-3-small"}
+    body = {"messages": HELLO, "input": "x", "prompt": "x", "max_tokens": 16}
+    if path == "/responses":
+        body = {"input": "x"}
+    if path != "/moderations":
+        body["model"] = model.get(path, "gpt-4o-mini")
+    answer = http.post(path, json=body | {"provider": "nobody"})
+    refused(answer, 400, messages=path == "/messages")
+    assert "'provider'" in answer.text
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 429, 500, 502, 503, 529])
 def test_the_providers_errors(http: httpx.Client, scenario: Scenario, status: int):
     model = scenario(f"error={status}")
