@@ -3,6 +3,7 @@
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+import msgspec
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
@@ -12,6 +13,7 @@ from django.utils import timezone
 
 from providers import credentials
 from providers.dialects import DIALECTS
+from providers.dialects.openai import Quirks
 
 
 def dialect_choices() -> list[tuple[str, str]]:
@@ -52,7 +54,8 @@ class Upstream(models.Model):
     quirks = models.JSONField(
         default=dict,
         blank=True,
-        help_text="How this vendor departs from its dialect, as data.",
+        help_text="How this vendor departs from its dialect: "
+        '{"refuse_fields": [], "drop_fields": [], "rename_fields": {}}.',
     )
     enabled = models.BooleanField(default=True)
     created = models.DateTimeField(default=timezone.now, editable=False)
@@ -69,6 +72,10 @@ class Upstream(models.Model):
             raise ValidationError(
                 {"base_url": "An http(s) URL without a trailing slash, or echo:// for the echo."}
             )
+        try:
+            msgspec.convert(self.quirks, Quirks)
+        except msgspec.ValidationError as error:
+            raise ValidationError({"quirks": str(error)}) from None
 
     def store_credential(self, secret: str) -> None:
         """Seals `secret` for the present `base_url`; an empty one clears it. Does not save."""

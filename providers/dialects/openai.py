@@ -10,6 +10,7 @@ from providers.dialects.base import Answer, Relayed, Target, UpstreamRequest
 from providers.wire import OWN_FIELDS, CompletionChunk, ModelAnswer, ModelCall, UsageFigures
 from runestone.lib import sse
 from runestone.lib.errors import (
+    BadRequest,
     GatewayError,
     Unavailable,
     UpstreamBroken,
@@ -22,6 +23,7 @@ from runestone.lib.usage import Usage
 _answer = msgspec.json.Decoder(ModelAnswer)
 _chunk = msgspec.json.Decoder(CompletionChunk)
 _true = msgspec.Raw(b"true")
+_null = msgspec.Raw(b"null")
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 # An upstream's word on the caller's request, which the caller can act on.
@@ -29,6 +31,17 @@ _CALLERS_FAULT = {400, 409, 413, 415, 422}
 # Headers of a refusal that help the caller to wait.
 _PASSED_ON = ("retry-after", "retry-after-ms")
 _MESSAGE_CHARACTERS_MAX = 2_000
+
+
+class Quirks(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How a vendor that speaks OpenAI's wire departs from it, as data of its upstream row."""
+
+    # Refused with a 400 that names the field: the vendor cannot do it, and silence would mislead.
+    refuse_fields: frozenset[str] = frozenset()
+    # Left out: the vendor does not know it, and the answer is right without it.
+    drop_fields: frozenset[str] = frozenset()
+    # Sent under the vendor's own name: {"max_completion_tokens": "max_tokens"}.
+    rename_fields: dict[str, str] = {}
 
 
 class OpenAIDialect:
@@ -43,6 +56,8 @@ class OpenAIDialect:
             fields["stream_options"] = _with_usage(fields.get("stream_options"))
         if output_tokens_max is not None:
             fields[call.operation.output_cap_field] = _raw(output_tokens_max)
+        if target.quirks:
+            fields = fitted(fields, msgspec.convert(target.quirks, Quirks))
         headers = {"content-type": "application/json"}
         if target.credential:
             headers["authorization"] = f"Bearer {target.credential}"
@@ -138,8 +153,8 @@ class OpenAIRelay:
             self._finished |= {
                 choice.index for choice in chunk.choices or () if choice.finish_reason
             }
-            if chunk.usage is not None:
-                self._usage = read_usage(chunk.usage)
+            if chunk.figures is not None:
+                self._usage = read_usage(chunk.figures)
             if chunk.error:
                 raise _refusal(502, {}, chunk.error)
             if chunk.usage is not None and not chunk.choices and not self._wants_usage_chunk:
@@ -179,6 +194,23 @@ def read_usage(figures: UsageFigures | None) -> Usage | None:
         return msgspec.convert(usage, Usage)
     except msgspec.ValidationError:
         return None
+
+
+def fitted(fields: dict[str, msgspec.Raw], quirks: Quirks) -> dict[str, msgspec.Raw]:
+    """A request's fields as the vendor takes them. Raises BadRequest for what it cannot do."""
+    for name in fields:
+        if name in quirks.refuse_fields and fields[name] != _null:
+            raise BadRequest(
+                f"Unsupported parameter: '{name}' is not supported by this model's provider.",
+                param=name,
+                code="unsupported_parameter",
+            )
+    left_out = quirks.refuse_fields | quirks.drop_fields
+    return {
+        quirks.rename_fields.get(name, name): value
+        for name, value in fields.items()
+        if name not in left_out
+    }
 
 
 def _detail(decoded: Any) -> Any:

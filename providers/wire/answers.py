@@ -38,9 +38,21 @@ class ChunkChoice(Struct):
     finish_reason: str | None = None
 
 
+class GroqExtras(Struct):
+    usage: UsageFigures | None = None
+
+
 class CompletionChunk(Struct):
     """What we read of a chunk that says more than some output."""
 
     choices: list[ChunkChoice] | None = None
     usage: UsageFigures | None = None
+    # Groq's own place for it.
+    x_groq: GroqExtras | None = None
     error: Any = None
+
+    @property
+    def figures(self) -> UsageFigures | None:
+        if self.usage is None and self.x_groq is not None:
+            return self.x_groq.usage
+        return self.usage

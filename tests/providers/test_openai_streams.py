@@ -266,3 +266,11 @@ def test_what_was_relayed_is_measured_for_a_stream_without_usage():
     assert outcome.usage is None
     assert outcome.pieces == 3
     assert outcome.text_bytes >= sum(len(text.encode()) for text in texts)
+
+
+def test_groqs_usage_is_found_in_its_own_place():
+    relay = OpenAIDialect().relay(chat(stream=True))
+    usage = b'"x_groq":{"id":"r","usage":{"prompt_tokens":3,"completion_tokens":4}}'
+    choice = b'"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]'
+    relayed = relay.feed(b"data: {" + choice + b"," + usage + b"}\n\n")
+    assert relayed.usage == Usage(input_tokens=3, output_tokens=4)
