@@ -53,6 +53,8 @@ _STREAMS = {
     "/v1/responses": ResponseStream.as_asgi(),
     "/v1/messages": doors.MessagesStream.as_asgi(),
 }
+# Endpoints of OpenAI's below /v1/responses/ that are no response's id.
+_NOT_SERVED = frozenset(("compact", "input_tokens"))
 # Runestone's own endpoint streams whatever the body says.
 _ALWAYS_STREAM = "/v1/chat/stream"
 
@@ -101,7 +103,7 @@ def _view_of(scope: Scope, path: str) -> tuple[Callable[..., Any], dict[str, str
         return _model_detail, {"name": path.removeprefix(_MODELS)}
     if path.startswith(_RESPONSES):
         name, _, rest = path.removeprefix(_RESPONSES).partition("/")
-        if rest in ("", "input_items"):
+        if rest in ("", "input_items") and name not in _NOT_SERVED:
             return (_input_items if rest else _response_detail), {"name": name}
     raise NotFound(f"Invalid URL ({scope['method']} {scope['path']})")
 

@@ -281,8 +281,8 @@ class Accountant:
     async def _refusal(self, attempt: Attempt, budget_id: int) -> GatewayError:
         if attempt.amount_pico is None:
             return ModelNotPriced(
-                f"The model `{attempt.model}` has no price yet, so it cannot be used under a hard "
-                "budget."
+                f"The model `{attempt.model}` has no price yet for something that this call may "
+                "use (text in, text out, or audio), so it cannot be used under a hard budget."
             )
         budget = await budgets.describe(self._instance_connection, budget_id)
         return BudgetExhausted(

@@ -231,6 +231,12 @@ def _with_usage(stream_options: msgspec.Raw | None) -> msgspec.Raw:
     return _raw({**(asked or {}), "include_usage": _true})
 
 
+def _time_to_wait(headers: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: headers[name] for name in _PASSED_ON if name in headers and headers[name].isascii()
+    }
+
+
 def _refusal(status: int, headers: Mapping[str, str], detail: Any) -> UpstreamError:
     """An upstream's error in the caller's eyes.
 
@@ -255,21 +261,19 @@ def _refusal(status: int, headers: Mapping[str, str], detail: Any) -> UpstreamEr
             status=429,
             type=str(detail.get("type") or "requests"),
             code=code or "rate_limit_exceeded",
-            headers={
-                name: headers[name]
-                for name in _PASSED_ON
-                if name in headers and headers[name].isascii()
-            },
+            headers=_time_to_wait(headers),
         )
     if status in (408, 504):
         return UpstreamTimeout("The provider took too long to answer.")
     if status in (429, 503, 529):
+        # Our own quota at the provider is no caller's to wait for.
+        wait = {} if status == 429 else _time_to_wait(headers)
         return UpstreamRefused(
             "The provider cannot serve this call right now.",
             status=503,
             type=Unavailable.type,
             code="upstream_unavailable",
-            headers=Unavailable.headers,
+            headers=wait or Unavailable.headers,
         )
     return UpstreamRefused(
         f"The provider failed (HTTP {status}).",
