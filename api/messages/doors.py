@@ -62,6 +62,9 @@ class MessagesStream(StreamConsumer):
                 raise failure from error
             yield event(failure.body())
 
+    def error_event(self, failure: GatewayError) -> bytes:
+        return event(failure.body())
+
     async def send_headers(self, *, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         named = {**dict(headers), **_request_id(call=self.scope["call"])}
         await super().send_headers(status=status, headers=list(named.items()))
@@ -93,7 +96,7 @@ async def _decoded(pipeline: Pipeline, call: Call, operation: Operation) -> Mode
         return chat.decoded(call, operation)
     except GatewayError:
         # A stranger hears that it is one before it hears what is wrong with its body.
-        await pipeline.models(call)
+        await pipeline.admit(call)
         raise
 
 
