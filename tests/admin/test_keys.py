@@ -111,6 +111,43 @@ def test_name_and_expiry_may_change_and_nothing_else(house: House, submit: Submi
     assert {name for name in after if after[name] != before[name]} == {"name", "expires_at"}
 
 
+LIMITS = {"models_allow": "gpt-4o*,echo", "ip_allow": "10.0.0.0/8, ::1", "scopes": ["models"]}
+
+
+def test_a_key_may_be_limited_from_the_start(submit: Submit, new_key: dict[str, Any]):
+    assert TEXT.search(submit(ADD, **new_key, **LIMITS).content.decode())
+    key = ApiKey.objects.get(name="ci")
+    assert key.models_allow == ["gpt-4o*", "echo"]
+    assert (key.ip_allow, key.scopes) == (["10.0.0.0/8", "::1"], ["models"])
+
+
+def test_limits_may_change(house: House, submit: Submit):
+    assert submit(page_of(house.key), **LIMITS).status_code == 302
+    house.key.refresh_from_db()
+    assert (house.key.ip_allow, house.key.scopes) == (["10.0.0.0/8", "::1"], ["models"])
+    assert submit(page_of(house.key), models_allow="", ip_allow="", scopes=[]).status_code == 302
+    house.key.refresh_from_db()
+    assert house.key.models_allow == house.key.ip_allow == house.key.scopes == []
+
+
+@pytest.mark.parametrize(
+    "slip", [{"models_allow": "gpt 4o"}, {"ip_allow": "10.0.0.1/8"}, {"scopes": ["everything"]}]
+)
+def test_a_slip_in_a_limit_is_told(house: House, submit: Submit, slip: dict[str, Any]):
+    response = submit(page_of(house.key), **slip)
+    assert response.status_code == 200
+    assert list(response.context["adminform"].form.errors) == list(slip)
+
+
+def test_a_brought_key_is_named_by_its_hash(desk: Client, house: House):
+    text = "sk-of-another-gateway-" + "x" * 20
+    key, _ = ApiKey.bring(tenant=house.tenant, name="brought", text=text)
+    for url in ("/admin/tenants/apikey/", page_of(key)):
+        page = desk.get(url).content.decode()
+        assert key.prefix in page
+        assert text not in page
+
+
 def test_revoking_asks_first(desk: Client, house: House):
     url = f"/admin/tenants/apikey/{house.key.pk}/revoke/"
     asked = desk.get(url).content.decode()
