@@ -80,6 +80,8 @@ RUNESTONE_TOTAL_SECONDS_MAX = env.float("RUNESTONE_TOTAL_SECONDS_MAX", 600.0)
 
 # How long a stream may be silent before a comment keeps its connection open; 0: for ever.
 RUNESTONE_KEEP_ALIVE_SECONDS = env.float("RUNESTONE_KEEP_ALIVE_SECONDS", 15.0)
+if not 0 <= RUNESTONE_KEEP_ALIVE_SECONDS <= 3600:
+    raise ImproperlyConfigured("RUNESTONE_KEEP_ALIVE_SECONDS is 0 to 3600")
 
 
 def _list(name: str) -> list[str]:
