@@ -79,7 +79,7 @@ def test_it_works(
     globex.lines(0)
 
 
-@pytest.mark.parametrize("how", ["slow_headers=1", "delay=1", "gap=0.5;chunks=4"])
+@pytest.mark.parametrize("how", ["slow_headers=0.6", "gap=0.4;chunks=4"])
 def test_the_sdk_passes_over_them(ask: Ask, acme: Account, how: str):
     said = "".join(chunk.choices[0].delta.content or "" for chunk in ask(how, stream=True))
     assert len(said.split()) == 4
@@ -90,17 +90,17 @@ def test_anthropics_sdk_passes_over_them(
     gateway: GatewayProcess, acme: Account, scenario: Scenario
 ):
     with anthropic.Anthropic(base_url=gateway.root, api_key=acme.key, max_retries=0) as client:
-        asked: Any = {"model": scenario("slow_headers=1"), "messages": MESSAGES, "max_tokens": 99}
+        asked: Any = {"model": scenario("slow_headers=0.6"), "messages": MESSAGES, "max_tokens": 99}
         with client.messages.stream(**asked) as stream:
             assert len(stream.get_final_text().split()) == 4
 
 
 def test_the_sdk_for_responses_passes_over_them(client: openai.OpenAI, scenario: Scenario):
-    events = client.responses.create(model=scenario("slow_headers=1"), input="x", stream=True)
+    events = client.responses.create(model=scenario("slow_headers=0.6"), input="x", stream=True)
     assert [event.type for event in events][-1] == "response.completed"
 
 
-@pytest.mark.parametrize("how", ["normal", "gap=0.1;chunks=8"])
+@pytest.mark.parametrize("how", ["normal", "gap=0.1;chunks=6"])
 def test_a_lively_stream_has_none(
     gateway: GatewayProcess, acme: Account, scenario: Scenario, how: str
 ):
@@ -171,7 +171,7 @@ def test_a_caller_that_hangs_up_while_the_model_thinks(
 def test_a_slow_reader_bounds_what_is_gathered_for_it(
     gateway: GatewayProcess, acme: Account, globex: Account, scenario: Scenario
 ):
-    model = scenario("chunks=60000")
+    model = scenario("chunks=40000")
     asked = {"model": model, "max_tokens": 100_000}
     raw(gateway, acme.key, scenario("chunks=2000"))
     before = peak = resident_bytes(gateway)
@@ -179,7 +179,7 @@ def test_a_slow_reader_bounds_what_is_gathered_for_it(
         readers = [
             stack.enter_context(connect(gateway, acme.key, asked)) for _ in range(SLOW_READERS)
         ]
-        for _ in range(15):
+        for _ in range(10):
             time.sleep(0.1)
             peak = max(peak, resident_bytes(gateway))
         with globex.client(gateway.url) as stranger:
@@ -190,10 +190,10 @@ def test_a_slow_reader_bounds_what_is_gathered_for_it(
         while piece := readers[0].recv(1024 * 1024):
             size, end = size + len(piece), (end + piece)[-64:]
     assert peak - before < SLOW_READERS * SLOW_READER_BYTES_MAX
-    assert size > 5 * SLOW_READER_BYTES_MAX
+    assert size > 3 * SLOW_READER_BYTES_MAX
     assert b"data: [DONE]" in end
     lines = acme.lines(1 + SLOW_READERS)
-    assert max(line.output_tokens for line in lines) == 60_000
+    assert max(line.output_tokens for line in lines) == 40_000
 
 
 def resident_bytes(gateway: GatewayProcess) -> int:
