@@ -72,6 +72,8 @@ class Upstream(models.Model):
             raise ValidationError(
                 {"base_url": "An http(s) URL without a trailing slash, or echo:// for the echo."}
             )
+        # An emptied form field gives None.
+        self.quirks = self.quirks or {}
         try:
             msgspec.convert(self.quirks, Quirks)
         except msgspec.ValidationError as error:

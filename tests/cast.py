@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import openai
+from django.db import transaction
 
 from billing.models import Budget, BudgetWindow, Entry, Hold, Price
 from providers.models import Model, Route, Upstream
@@ -70,6 +71,7 @@ def open_account(name: str, *, budget_usd: str | None = "100", hard: bool = True
     return Account(tenant, project, api_key, key, budget)
 
 
+@transaction.atomic  # a gateway must not see a model before its prices
 def add_mock_model(
     name: str, upstream_model: str, *, priced: bool = True, upstream: Upstream | None = None
 ) -> Model:

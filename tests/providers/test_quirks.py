@@ -44,7 +44,7 @@ def test_an_imposed_cap_is_renamed_as_well():
 
 
 @pytest.mark.parametrize(
-    "quirks", [{"drop_feilds": []}, {"drop_fields": "store"}, [], {"rename_fields": [1]}]
+    "quirks", [{"drop_feilds": []}, {"drop_fields": "store"}, ["store"], {"rename_fields": [1]}]
 )
 def test_a_mistyped_quirk_is_refused_where_it_is_entered(quirks):
     upstream = Upstream(
