@@ -186,8 +186,8 @@ def _put(sent: dict[str, Any], bound: Any) -> None:
     elif value is True:
         sent[bound.html_name] = "on"
     elif value is not None and value is not False:
-        prepared = bound.field.prepare_value(value)
-        sent[bound.html_name] = prepared
+        # value() has prepared it already, and JSON that is prepared twice is a text.
+        sent[bound.html_name] = value
 
 
 Submit = Callable[..., Any]
