@@ -82,7 +82,7 @@ class Pipeline:
         asked, dialect, request, hold = await self._prepared(call, operation)
         async with hold, self._client.send(request, attempt_id=str(hold.id)) as response:
             await accepted(response, dialect, hold)
-            if not response.is_event_stream:
+            if not response.is_of(dialect.stream_type):
                 raise UpstreamBroken("The provider did not answer with a stream.")
             relay = dialect.relay(asked)
             pieces = text_bytes = 0
@@ -193,7 +193,7 @@ class Pipeline:
 
 async def accepted(response: UpstreamResponse, dialect: Dialect, hold: Hold) -> None:
     """Raises the upstream's refusal, if it is one, in the caller's words."""
-    hold.upstream_request_id = response.headers.get("x-request-id", "")
+    hold.upstream_request_id = response.headers.get(dialect.request_id_header, "")
     if response.status != 200:
         refusal = await response.read_beginning()
         raise dialect.error(response.status, response.headers, refusal)

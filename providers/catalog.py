@@ -3,11 +3,13 @@
 import logging
 from datetime import datetime
 
+import msgspec
 from msgspec import Struct
 
 from providers import credentials
 from providers.dialects import DIALECTS
 from providers.dialects.base import Target
+from providers.dialects.quirks import NO_QUIRKS, Quirks
 from runestone.lib.database import Connection
 from runestone.lib.encryption import CannotOpen
 from runestone.lib.errors import NotFound
@@ -84,13 +86,18 @@ class Catalog:
             log.error("upstream %(upstream)s speaks %(dialect)s, which is no dialect here", fields)
             return None
         try:
+            quirks = msgspec.convert(fields["quirks"], Quirks) if fields["quirks"] else NO_QUIRKS
+        except msgspec.ValidationError as error:
+            log.error("the quirks of upstream %s cannot be used: %s", fields["upstream"], error)
+            return None
+        try:
             credential = (
                 credentials.open_sealed(sealed, str(fields["base_url"])) if sealed else None
             )
         except CannotOpen as error:
             log.error("the credential of upstream %s cannot be used: %s", fields["upstream"], error)
             return None
-        return Target(**fields, credential=credential)  # type: ignore[arg-type]  # a row's columns
+        return Target(**fields | {"quirks": quirks}, credential=credential)  # type: ignore[arg-type]  # a row's columns
 
 
 _MODELS = """

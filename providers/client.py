@@ -52,9 +52,8 @@ class UpstreamResponse:
         self.headers = headers
         self._body = body
 
-    @property
-    def is_event_stream(self) -> bool:
-        return self.headers.get("content-type", "").lower().startswith("text/event-stream")
+    def is_of(self, media_type: str) -> bool:
+        return self.headers.get("content-type", "").lower().startswith(media_type)
 
     async def next(self) -> bytes:
         """What has arrived of the body; empty at its end.

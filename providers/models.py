@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from providers import credentials
 from providers.dialects import DIALECTS
-from providers.dialects.openai import Quirks
+from providers.dialects.quirks import Quirks
 
 
 def dialect_choices() -> list[tuple[str, str]]:
@@ -55,7 +55,8 @@ class Upstream(models.Model):
         default=dict,
         blank=True,
         help_text="How this vendor departs from its dialect: "
-        '{"refuse_fields": [], "drop_fields": [], "rename_fields": {}}.',
+        '{"refuse_fields": [], "drop_fields": [], "rename_fields": {}, '
+        '"headers": {}, "query": {}}.',
     )
     enabled = models.BooleanField(default=True)
     created = models.DateTimeField(default=timezone.now, editable=False)

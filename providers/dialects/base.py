@@ -6,11 +6,12 @@ dialect is tested with recordings alone. `providers/client.py` does the I/O.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from providers.wire import ModelCall
+from providers.dialects.quirks import Quirks
+from providers.wire import ModelCall, Operation
 from runestone.lib.errors import UpstreamError
 from runestone.lib.usage import Usage
 
@@ -22,7 +23,7 @@ class Target(Struct, frozen=True, kw_only=True):
     dialect: str
     base_url: str
     credential: str | None
-    quirks: dict[str, Any]
+    quirks: Quirks
     model: str
     upstream_model: str
     priority: int
@@ -72,6 +73,12 @@ class StreamRelay(Protocol):
 
 class Dialect(Protocol):
     name: ClassVar[str]
+    # What it can carry; routing leaves its upstreams out for anything else.
+    operations: ClassVar[frozenset[Operation]]
+    # The content type of a stream.
+    stream_type: ClassVar[str]
+    # Where the upstream tells its own name for the request, in lower case.
+    request_id_header: ClassVar[str]
 
     def request(
         self, call: ModelCall, target: Target, *, output_tokens_max: int | None

@@ -9,12 +9,11 @@ from typing import ClassVar
 
 import msgspec
 
-from providers.dialects.base import Target, UpstreamRequest
+from providers.dialects.base import UpstreamRequest
 from providers.dialects.openai import OpenAIDialect
-from providers.wire import CHAT, ChatRequest, ModelCall
+from providers.wire import CHAT, ChatRequest, Operation
 from providers.wire.chat import User
 from runestone.lib import sse
-from runestone.lib.errors import BadRequest
 
 SCHEME = "echo://"
 _ID = "chatcmpl-echo"
@@ -23,13 +22,7 @@ _request = msgspec.json.Decoder(ChatRequest)
 
 class EchoDialect(OpenAIDialect):
     name: ClassVar[str] = "echo"
-
-    def request(
-        self, call: ModelCall, target: Target, *, output_tokens_max: int | None
-    ) -> UpstreamRequest:
-        if call.operation is not CHAT:
-            raise BadRequest("The echo can only chat.", param="model", code="unsupported_operation")
-        return super().request(call, target, output_tokens_max=output_tokens_max)
+    operations: ClassVar[frozenset[Operation]] = frozenset({CHAT})
 
 
 def respond(request: UpstreamRequest) -> Iterator[bytes]:

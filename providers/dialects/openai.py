@@ -7,45 +7,37 @@ from typing import Any, ClassVar
 import msgspec
 
 from providers.dialects.base import Answer, Relayed, Target, UpstreamRequest
-from providers.wire import OWN_FIELDS, CompletionChunk, ModelAnswer, ModelCall, UsageFigures
-from runestone.lib import sse
-from runestone.lib.errors import (
-    BadRequest,
-    GatewayError,
-    Unavailable,
-    UpstreamBroken,
-    UpstreamError,
-    UpstreamRefused,
-    UpstreamTimeout,
+from providers.dialects.quirks import NO_QUIRKS, fitted
+from providers.dialects.refusals import refusal, refusal_in
+from providers.wire import (
+    CHAT,
+    COMPLETION,
+    EMBEDDING,
+    MODERATION,
+    OWN_FIELDS,
+    CompletionChunk,
+    ModelAnswer,
+    ModelCall,
+    Operation,
+    UsageFigures,
 )
+from runestone.lib import sse
+from runestone.lib.errors import UpstreamBroken, UpstreamError
 from runestone.lib.usage import Usage
 
 _answer = msgspec.json.Decoder(ModelAnswer)
 _chunk = msgspec.json.Decoder(CompletionChunk)
 _true = msgspec.Raw(b"true")
-_null = msgspec.Raw(b"null")
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-# An upstream's word on the caller's request, which the caller can act on.
-_CALLERS_FAULT = {400, 409, 413, 415, 422}
-# Headers of a refusal that help the caller to wait.
-_PASSED_ON = ("retry-after", "retry-after-ms")
-_MESSAGE_CHARACTERS_MAX = 2_000
-
-
-class Quirks(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """How a vendor that speaks OpenAI's wire departs from it, as data of its upstream row."""
-
-    # Refused with a 400 that names the field: the vendor cannot do it, and silence would mislead.
-    refuse_fields: frozenset[str] = frozenset()
-    # Left out: the vendor does not know it, and the answer is right without it.
-    drop_fields: frozenset[str] = frozenset()
-    # Sent under the vendor's own name: {"max_completion_tokens": "max_tokens"}.
-    rename_fields: dict[str, str] = {}
 
 
 class OpenAIDialect:
     name: ClassVar[str] = "openai"
+    operations: ClassVar[frozenset[Operation]] = frozenset(
+        {CHAT, COMPLETION, EMBEDDING, MODERATION}
+    )
+    stream_type: ClassVar[str] = sse.MEDIA_TYPE
+    request_id_header: ClassVar[str] = "x-request-id"
 
     def request(
         self, call: ModelCall, target: Target, *, output_tokens_max: int | None
@@ -56,16 +48,21 @@ class OpenAIDialect:
             fields["stream_options"] = _with_usage(fields.get("stream_options"))
         if output_tokens_max is not None:
             fields[call.operation.output_cap_field] = _raw(output_tokens_max)
-        if target.quirks:
-            fields = fitted(fields, msgspec.convert(target.quirks, Quirks))
-        headers = {"content-type": "application/json"}
-        if target.credential:
-            headers["authorization"] = f"Bearer {target.credential}"
+        quirks = target.quirks
+        if quirks is not NO_QUIRKS:
+            fields = fitted(fields, quirks)
+        headers = {"content-type": "application/json", **self.authorization(target)}
+        headers |= quirks.headers
         # Encoding anew, even where nothing changed, leaves one meaning: a body that names `model`
         # twice could otherwise be held for one model and billed for another.
-        return UpstreamRequest(
-            target.base_url + call.operation.path, headers, msgspec.json.encode(fields)
-        )
+        url = quirks.url(self.url(call.operation, target))
+        return UpstreamRequest(url, headers, msgspec.json.encode(fields))
+
+    def url(self, operation: Operation, target: Target) -> str:
+        return target.base_url + operation.path
+
+    def authorization(self, target: Target) -> dict[str, str]:
+        return {"authorization": f"Bearer {target.credential}"} if target.credential else {}
 
     def answer(self, call: ModelCall, body: bytes) -> Answer:
         try:
@@ -73,7 +70,7 @@ class OpenAIDialect:
         except _UNREADABLE:
             raise UpstreamBroken("The provider's answer is not what was asked for.") from None
         if answer.error:
-            raise _refusal(502, {}, answer.error)
+            raise refusal(502, {}, answer.error)
         if getattr(answer, call.operation.answer) is None:
             raise UpstreamBroken("The provider's answer is not what was asked for.")
         return Answer(body, read_usage(answer.usage))
@@ -83,11 +80,7 @@ class OpenAIDialect:
         return OpenAIRelay(wants_usage_chunk=request.wants_usage_chunk, choices=request.choices)
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
-        try:
-            decoded = msgspec.json.decode(body)
-        except _UNREADABLE:
-            decoded = None
-        return _refusal(status, headers, _detail(decoded))
+        return refusal_in(status, headers, body)
 
 
 class OpenAIRelay:
@@ -156,7 +149,7 @@ class OpenAIRelay:
             if chunk.figures is not None:
                 self._usage = read_usage(chunk.figures)
             if chunk.error:
-                raise _refusal(502, {}, chunk.error)
+                raise refusal(502, {}, chunk.error)
             if chunk.usage is not None and not chunk.choices and not self._wants_usage_chunk:
                 return None
         if not self._wants_usage_chunk:
@@ -196,32 +189,6 @@ def read_usage(figures: UsageFigures | None) -> Usage | None:
         return None
 
 
-def fitted(fields: dict[str, msgspec.Raw], quirks: Quirks) -> dict[str, msgspec.Raw]:
-    """A request's fields as the vendor takes them. Raises BadRequest for what it cannot do."""
-    for name in fields:
-        if name in quirks.refuse_fields and fields[name] != _null:
-            raise BadRequest(
-                f"Unsupported parameter: '{name}' is not supported by this model's provider.",
-                param=name,
-                code="unsupported_parameter",
-            )
-    left_out = quirks.refuse_fields | quirks.drop_fields
-    return {
-        quirks.rename_fields.get(name, name): value
-        for name, value in fields.items()
-        if name not in left_out
-    }
-
-
-def _detail(decoded: Any) -> Any:
-    """Where an error's words are: under `error`; alone (older vLLM); or in a list (Gemini)."""
-    if isinstance(decoded, list) and len(decoded) == 1:
-        [decoded] = decoded
-    if not isinstance(decoded, dict):
-        return None
-    return decoded.get("error", decoded if "message" in decoded else None)
-
-
 def _raw(value: Any) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value))
 
@@ -229,55 +196,3 @@ def _raw(value: Any) -> msgspec.Raw:
 def _with_usage(stream_options: msgspec.Raw | None) -> msgspec.Raw:
     asked = msgspec.json.decode(stream_options or b"null", type=dict[str, msgspec.Raw] | None)
     return _raw({**(asked or {}), "include_usage": _true})
-
-
-def _time_to_wait(headers: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name: headers[name] for name in _PASSED_ON if name in headers and headers[name].isascii()
-    }
-
-
-def _refusal(status: int, headers: Mapping[str, str], detail: Any) -> UpstreamError:
-    """An upstream's error in the caller's eyes.
-
-    What the caller did wrong keeps its status and words. What is between us and the upstream (its
-    credential, its quota, a route to a model that it does not have) is ours, and is a 502 or 503.
-    """
-    detail = detail if isinstance(detail, dict) else {"message": detail}
-    said = str(detail.get("message") or "").strip()[:_MESSAGE_CHARACTERS_MAX]
-    code = detail.get("code")
-    code = code if isinstance(code, str) else None
-    if status in _CALLERS_FAULT:
-        return UpstreamRefused(
-            said or "The provider refused the request.",
-            status=status,
-            type=str(detail.get("type") or "invalid_request_error"),
-            param=detail["param"] if isinstance(detail.get("param"), str) else None,
-            code=code,
-        )
-    if status == 429 and code != "insufficient_quota":
-        return UpstreamRefused(
-            said or "The provider's rate limit is reached.",
-            status=429,
-            type=str(detail.get("type") or "requests"),
-            code=code or "rate_limit_exceeded",
-            headers=_time_to_wait(headers),
-        )
-    if status in (408, 504):
-        return UpstreamTimeout("The provider took too long to answer.")
-    if status in (429, 503, 529):
-        # Our own quota at the provider is no caller's to wait for.
-        wait = {} if status == 429 else _time_to_wait(headers)
-        return UpstreamRefused(
-            "The provider cannot serve this call right now.",
-            status=503,
-            type=Unavailable.type,
-            code="upstream_unavailable",
-            headers=wait or Unavailable.headers,
-        )
-    return UpstreamRefused(
-        f"The provider failed (HTTP {status}).",
-        status=502,
-        type=GatewayError.type,
-        code="upstream_refused",
-    )

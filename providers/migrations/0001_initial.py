@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                 ('dialect', models.CharField(choices=providers.models.dialect_choices, help_text='The wire format it speaks.', max_length=32)),
                 ('base_url', models.CharField(help_text='Up to and including the version, without a trailing slash.', max_length=500)),
                 ('credential_sealed', models.BinaryField(blank=True, null=True)),
-                ('quirks', models.JSONField(blank=True, default=dict, help_text='How this vendor departs from its dialect: {"refuse_fields": [], "drop_fields": [], "rename_fields": {}}.')),
+                ('quirks', models.JSONField(blank=True, default=dict, help_text='How this vendor departs from its dialect: {"refuse_fields": [], "drop_fields": [], "rename_fields": {}, "headers": {}, "query": {}}.')),
                 ('enabled', models.BooleanField(default=True)),
                 ('created', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
             ],

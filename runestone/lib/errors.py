@@ -131,6 +131,13 @@ class UpstreamError(GatewayError):
 
     # Whether the provider may have begun to work on the call, and so may bill for it.
     billable = True
+    # What the provider itself answered; 0 where it did not get that far.
+    upstream_status = 0
+
+    @property
+    def is_callers_fault(self) -> bool:
+        """Whether any other provider would have to refuse the call, too."""
+        return False
 
 
 class UpstreamUnreachable(UpstreamError):
@@ -165,8 +172,14 @@ class UpstreamRefused(UpstreamError):
         param: str | None = None,
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
+        upstream_status: int | None = None,
     ) -> None:
         super().__init__(message, param=param, headers=headers)
         self.status = status
         self.type = type
         self.code = code
+        self.upstream_status = status if upstream_status is None else upstream_status
+
+    @property
+    def is_callers_fault(self) -> bool:
+        return 400 <= self.status < 500 and self.status != 429

@@ -11,6 +11,7 @@ from runestone.lib.errors import UpstreamBroken
 # The largest single event we gather from an upstream: an image in a delta fits, a flood does not.
 EVENT_BYTES_MAX = 16 * 1024 * 1024
 
+MEDIA_TYPE = "text/event-stream"
 DONE = b"[DONE]"
 _BOM = b"\xef\xbb\xbf"
 

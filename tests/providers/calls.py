@@ -8,6 +8,7 @@ from typing import Any
 from api.requests import decode
 from providers.catalog import CatalogModel
 from providers.dialects.base import Target
+from providers.dialects.quirks import NO_QUIRKS
 from providers.wire import CHAT, ModelCall
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -34,7 +35,7 @@ def target(**fields: Any) -> Target:
             "dialect": "openai",
             "base_url": "https://upstream.test/v1",
             "credential": "sk-upstream",
-            "quirks": {},
+            "quirks": NO_QUIRKS,
             "model": "gpt-4o-mini",
             "upstream_model": "gpt-4o-mini-2024-07-18",
             "priority": 100,

@@ -63,7 +63,7 @@ def read():
 
 
 def test_it_works(rows):
-    upstream = rows.upstream(quirks={"no_n": True})
+    upstream = rows.upstream(quirks={"drop_fields": ["n"]})
     model = rows.model(
         family="f", owned_by="o", capabilities=["chat", "tools"],
         context_window=1_000, max_output_tokens=100,
@@ -79,7 +79,7 @@ def test_it_works(rows):
     assert (target.upstream, target.dialect) == (upstream.slug, "openai")
     assert (target.base_url, target.credential) == ("https://vendor.test/v1", "sk-vendor")
     assert (target.model, target.upstream_model) == (model.name, "their-name")
-    assert (target.priority, target.weight, target.quirks) == (7, 3, {"no_n": True})
+    assert (target.priority, target.weight, target.quirks.drop_fields) == (7, 3, {"n"})
 
 
 def test_an_unknown_model_is_refused_in_openais_words(live):

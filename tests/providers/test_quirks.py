@@ -5,6 +5,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from providers.dialects.openai import OpenAIDialect
+from providers.dialects.quirks import Quirks
 from providers.models import Upstream
 from runestone.lib.errors import BadRequest
 from tests.providers.calls import chat, target
@@ -17,7 +18,7 @@ QUIRKS = {
 
 
 def sent(output_tokens_max=None, **fields):
-    asked, to = chat(**fields), target(quirks=QUIRKS)
+    asked, to = chat(**fields), target(quirks=msgspec.convert(QUIRKS, Quirks))
     request = OpenAIDialect().request(asked, to, output_tokens_max=output_tokens_max)
     return msgspec.json.decode(request.body)
 

@@ -1,0 +1,47 @@
+"""How one vendor departs from its dialect: data of its upstream row, never code."""
+
+from urllib.parse import urlencode
+
+import msgspec
+
+from runestone.lib.errors import BadRequest
+
+_null = msgspec.Raw(b"null")
+
+
+class Quirks(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Fields are named as the dialect's own wire names them."""
+
+    # Refused with a 400 that names the field: the vendor cannot do it, and silence would mislead.
+    refuse_fields: frozenset[str] = frozenset()
+    # Left out: the vendor does not know it, and the answer is right without it.
+    drop_fields: frozenset[str] = frozenset()
+    # Sent under the vendor's own name: {"max_completion_tokens": "max_tokens"}.
+    rename_fields: dict[str, str] = {}
+    # Sent with every request: {"HTTP-Referer": "https://example.com"}.
+    headers: dict[str, str] = {}
+    # Added to every URL: {"api-version": "2025-01-01-preview"}.
+    query: dict[str, str] = {}
+
+    def url(self, url: str) -> str:
+        return f"{url}?{urlencode(self.query)}" if self.query else url
+
+
+NO_QUIRKS = Quirks()
+
+
+def fitted(fields: dict[str, msgspec.Raw], quirks: Quirks) -> dict[str, msgspec.Raw]:
+    """A request's fields as the vendor takes them. Raises BadRequest for what it cannot do."""
+    for name in fields:
+        if name in quirks.refuse_fields and fields[name] != _null:
+            raise BadRequest(
+                f"Unsupported parameter: '{name}' is not supported by this model's provider.",
+                param=name,
+                code="unsupported_parameter",
+            )
+    left_out = quirks.refuse_fields | quirks.drop_fields
+    return {
+        quirks.rename_fields.get(name, name): value
+        for name, value in fields.items()
+        if name not in left_out
+    }
