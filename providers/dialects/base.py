@@ -11,6 +11,7 @@ from typing import ClassVar, NamedTuple, Protocol
 from msgspec import Struct
 
 from providers.dialects.quirks import Quirks
+from providers.keyring import UpstreamKey
 from providers.wire import ModelCall, Operation
 from runestone.lib.errors import UpstreamError
 from runestone.lib.usage import Usage
@@ -22,12 +23,19 @@ class Target(Struct, frozen=True, kw_only=True):
     upstream: str
     dialect: str
     base_url: str
+    # The secret of the present attempt.
     credential: str | None
     quirks: Quirks
     model: str
     upstream_model: str
     priority: int
     weight: int
+    # All that the upstream has, of every tenant; providers/keyring.py picks. Empty: it needs none.
+    keys: tuple[UpstreamKey, ...] = ()
+
+    def serves(self, tenant_id: int) -> bool:
+        """Whether there is a way for this tenant: without a key, with a shared or an own one."""
+        return not self.keys or any(key.tenant_id in (None, tenant_id) for key in self.keys)
 
 
 class UpstreamRequest(NamedTuple):
