@@ -1,7 +1,11 @@
-"""Generations of openai-python, each in a virtual environment of its own, in one suite."""
+"""Generations of the official SDKs, each in a virtual environment of its own; a suite a vendor.
+
+The newest generation of anthropic's SDK is in our own environment: tests/api/messages runs it.
+"""
 
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -12,10 +16,22 @@ from tests.sdk.test_openai_python import REQUIREMENTS
 
 HERE = Path(__file__).parent / "generations"
 SECONDS_MAX = 60
-# Version 2 speaks through httpx, version 3 through httpx2. The venv of 3 is that of its own tests.
+
+
+class Generation(NamedTuple):
+    suite: str
+    requirements: tuple[str, ...]
+
+
+PYTEST = ("pytest>=9,<10", "pytest-asyncio>=1.4,<2")
 GENERATIONS = {
-    "openai-python-2": ("openai==2.54.0", "pytest>=9,<10", "pytest-asyncio>=1.4,<2"),
-    "openai-python": REQUIREMENTS,
+    # Version 2 speaks through httpx, version 3 through httpx2, in the venv of its own tests.
+    "openai-python-2": Generation("openai_suite.py", ("openai==2.54.0", *PYTEST)),
+    "openai-python": Generation("openai_suite.py", REQUIREMENTS),
+    # The first that counts tokens outside of its betas, the last of version 0, and version 1.
+    "anthropic-0-early": Generation("anthropic_suite.py", ("anthropic==0.45.2", *PYTEST)),
+    "anthropic-0": Generation("anthropic_suite.py", ("anthropic==0.125.0", *PYTEST)),
+    "anthropic-1": Generation("anthropic_suite.py", ("anthropic==1.17.0", *PYTEST)),
 }
 
 
@@ -23,14 +39,14 @@ GENERATIONS = {
 def test_it_works(
     name: str, install: Install, stage: dict[str, str], acme: Account, mock_provider: MockProvider
 ):
-    requirements = GENERATIONS[name]
+    suite, requirements = GENERATIONS[name]
     venv = install(
         name, " ".join(requirements), lambda place, run: make_venv(place, run, *requirements)
     )
     ran = subprocess.run(
         [
             *(str(venv / "bin" / "python"), "-m", "pytest", "-c", str(HERE / "pytest.ini")),
-            *("--noconftest", "-p", "no:cacheprovider", "-q", "--tb=short", str(HERE)),
+            *("--noconftest", "-p", "no:cacheprovider", "-q", "--tb=short", str(HERE / suite)),
         ],
         env={name: value for name, value in stage.items() if not name.startswith("PYTEST_")},
         stdin=subprocess.DEVNULL,
