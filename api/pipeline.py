@@ -21,7 +21,7 @@ from billing.pricing import PriceBook
 from providers import routing, tokens
 from providers.catalog import Catalog, CatalogModel, unknown
 from providers.client import Client, UpstreamResponse
-from providers.dialects import DIALECTS, Dialect
+from providers.dialects import Dialect, dialect_of
 from providers.dialects.base import Target, UpstreamRequest
 from providers.wire import CHAT, ChatRequest, ModelCall, ModelRequest, Operation
 from runestone.lib.errors import BadRequest, UpstreamBroken
@@ -132,7 +132,7 @@ class Pipeline:
         target = routing.choose(model)
         call.provider = target.upstream
         bound = tokens.bound(asked, model, output_default=caller.max_output_tokens)
-        dialect = DIALECTS[target.dialect]
+        dialect = dialect_of(target)
         request = dialect.request(asked, target, output_tokens_max=bound.output_cap)
         return Prepared(asked, dialect, request, self._held(call, caller, target, bound, asked))
 

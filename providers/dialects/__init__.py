@@ -1,11 +1,20 @@
 """Wire formats, one file each. A vendor that speaks one of them is a row, not a file."""
 
-from providers.dialects.base import Dialect
+from providers.dialects.azure import AzureDialect
+from providers.dialects.base import Dialect, Target
 from providers.dialects.echo import EchoDialect
+from providers.dialects.mending import Mended
 from providers.dialects.openai import OpenAIDialect
 
 DIALECTS: dict[str, Dialect] = {
-    dialect.name: dialect for dialect in (OpenAIDialect(), EchoDialect())
+    dialect.name: dialect for dialect in (OpenAIDialect(), AzureDialect(), EchoDialect())
 }
 
-__all__ = ["DIALECTS", "Dialect"]
+
+def dialect_of(target: Target) -> Dialect:
+    """What its upstream speaks, the answers mended where its vendor departs from it."""
+    dialect = DIALECTS[target.dialect]
+    return Mended(dialect, target.quirks) if target.quirks.mends_answers else dialect
+
+
+__all__ = ["DIALECTS", "Dialect", "dialect_of"]

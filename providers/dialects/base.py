@@ -6,7 +6,7 @@ dialect is tested with recordings alone. `providers/client.py` does the I/O.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -80,13 +80,25 @@ class StreamRelay(Protocol):
 
 
 class Dialect(Protocol):
-    name: ClassVar[str]
-    # What it can carry; routing leaves its upstreams out for anything else.
-    operations: ClassVar[frozenset[Operation]]
-    # The content type of a stream.
-    stream_type: ClassVar[str]
-    # Where the upstream tells its own name for the request, in lower case.
-    request_id_header: ClassVar[str]
+    """Constants of the class are read-only here, so that `Mended` may take another's."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def operations(self) -> frozenset[Operation]:
+        """What it can carry; routing leaves its upstreams out for anything else."""
+        ...
+
+    @property
+    def stream_type(self) -> str:
+        """The content type of a stream."""
+        ...
+
+    @property
+    def request_id_header(self) -> str:
+        """Where the upstream tells its own name for the request, in lower case."""
+        ...
 
     def request(
         self, call: ModelCall, target: Target, *, output_tokens_max: int | None

@@ -55,11 +55,11 @@ class OpenAIDialect:
         headers |= quirks.headers
         # Encoding anew, even where nothing changed, leaves one meaning: a body that names `model`
         # twice could otherwise be held for one model and billed for another.
-        url = quirks.url(self.url(call.operation, target))
+        url = self.url(call.operation, target)
         return UpstreamRequest(url, headers, msgspec.json.encode(fields))
 
     def url(self, operation: Operation, target: Target) -> str:
-        return target.base_url + operation.path
+        return target.quirks.url(target.base_url + operation.path)
 
     def authorization(self, target: Target) -> dict[str, str]:
         return {"authorization": f"Bearer {target.credential}"} if target.credential else {}
@@ -70,7 +70,7 @@ class OpenAIDialect:
         except _UNREADABLE:
             raise UpstreamBroken("The provider's answer is not what was asked for.") from None
         if answer.error:
-            raise refusal(502, {}, answer.error)
+            raise self.failure(answer.error)
         if getattr(answer, call.operation.answer) is None:
             raise UpstreamBroken("The provider's answer is not what was asked for.")
         return Answer(body, read_usage(answer.usage))
@@ -78,6 +78,10 @@ class OpenAIDialect:
     def relay(self, call: ModelCall) -> "OpenAIRelay":
         request = call.request
         return OpenAIRelay(wants_usage_chunk=request.wants_usage_chunk, choices=request.choices)
+
+    def failure(self, detail: Any) -> UpstreamError:
+        """An error under a 200."""
+        return refusal(502, {}, detail)
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         return refusal_in(status, headers, body)
@@ -177,7 +181,7 @@ def read_usage(figures: UsageFigures | None) -> Usage | None:
     usage = {
         "input_tokens": figures.prompt_tokens,
         "output_tokens": figures.completion_tokens or 0,
-        "cached_input_tokens": (prompt and prompt.cached_tokens) or 0,
+        "cached_input_tokens": (prompt and prompt.cached_tokens) or figures.cached_flat or 0,
         "cache_write_tokens": (prompt and prompt.cache_write_tokens) or 0,
         "input_audio_tokens": (prompt and prompt.audio_tokens) or 0,
         "reasoning_tokens": (completion and completion.reasoning_tokens) or 0,

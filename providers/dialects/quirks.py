@@ -1,5 +1,8 @@
 """How one vendor departs from its dialect: data of its upstream row, never code."""
 
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
 from urllib.parse import urlencode
 
 import msgspec
@@ -7,6 +10,18 @@ import msgspec
 from runestone.lib.errors import BadRequest
 
 _null = msgspec.Raw(b"null")
+
+
+class Mend(StrEnum):
+    """What a vendor's answers need before an official SDK can read them; see `mending.py`."""
+
+    CONTENT = "content"  # content in parts, thinking among them, becomes text
+    ROLES = "roles"  # a role is told once a choice
+    TOOL_CALLS = "tool_calls"  # each tool call has its index and type; id and name come once
+    USAGE = "usage"  # usage comes in a last chunk without choices, if it was asked for
+
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Quirks(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -22,9 +37,19 @@ class Quirks(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     headers: dict[str, str] = {}
     # Added to every URL: {"api-version": "2025-01-01-preview"}.
     query: dict[str, str] = {}
+    # Of its answers. Any costs the parsing of every event; without any, bytes pass untouched.
+    mend: frozenset[Mend] = frozenset()
+    # Reasons to finish that OpenAI does not know, and what they mean: {"eos": "stop"}.
+    finish_reasons: dict[str, str] = {}
 
-    def url(self, url: str) -> str:
-        return f"{url}?{urlencode(self.query)}" if self.query else url
+    @property
+    def mends_answers(self) -> bool:
+        return bool(self.mend or self.finish_reasons)
+
+    def url(self, url: str, defaults: Mapping[str, str] = _NOTHING) -> str:
+        """With the vendor's query, and those of `defaults` that it does not name."""
+        query = {**defaults, **self.query}
+        return f"{url}?{urlencode(query)}" if query else url
 
 
 NO_QUIRKS = Quirks()

@@ -21,6 +21,13 @@ class UsageFigures(Struct):
     completion_tokens: int | None = None
     prompt_tokens_details: PromptTokensDetails | None = None
     completion_tokens_details: CompletionTokensDetails | None = None
+    # Where Together and Moonshot, and DeepSeek, tell of cached tokens.
+    cached_tokens: int | None = None
+    prompt_cache_hit_tokens: int | None = None
+
+    @property
+    def cached_flat(self) -> int | None:
+        return self.cached_tokens or self.prompt_cache_hit_tokens
 
 
 class ModelAnswer(Struct):
@@ -36,6 +43,8 @@ class ModelAnswer(Struct):
 class ChunkChoice(Struct):
     index: int = 0
     finish_reason: str | None = None
+    # Older Moonshot's place for it.
+    usage: UsageFigures | None = None
 
 
 class GroqExtras(Struct):
@@ -53,6 +62,9 @@ class CompletionChunk(Struct):
 
     @property
     def figures(self) -> UsageFigures | None:
-        if self.usage is None and self.x_groq is not None:
+        if self.usage is not None:
+            return self.usage
+        if self.x_groq is not None and self.x_groq.usage is not None:
             return self.x_groq.usage
-        return self.usage
+        found = (choice.usage for choice in self.choices or () if choice.usage is not None)
+        return next(found, None)
