@@ -1,6 +1,7 @@
 """The catalogue in memory: which models there are, and the ways to each of them."""
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -10,8 +11,8 @@ from providers import credentials
 from providers.dialects import DIALECTS
 from providers.dialects.base import Target
 from providers.dialects.quirks import NO_QUIRKS, Quirks
+from providers.keyring import Keys
 from runestone.lib.database import Connection
-from runestone.lib.encryption import CannotOpen
 from runestone.lib.errors import NotFound
 
 log = logging.getLogger(__name__)
@@ -53,9 +54,10 @@ class Catalog:
             raise unknown(name) from None
 
     async def reload(self, connection: Connection) -> None:
+        keys = await credentials.upstream_keys(connection)
         targets: dict[int, list[Target]] = {}
-        for model_id, *route, sealed in await connection.fetch(_ROUTES):
-            target = self._target(route, sealed)
+        for model_id, upstream_id, *route in await connection.fetch(_ROUTES):
+            target = self._target(upstream_id, route, keys)
             if target is not None:
                 targets.setdefault(model_id, []).append(target)
         self._models = {
@@ -76,7 +78,9 @@ class Catalog:
             if model_id in targets
         }  # fmt: skip
 
-    def _target(self, route: list[object], sealed: bytes | None) -> Target | None:
+    def _target(
+        self, upstream_id: int, route: list[object], keys: Mapping[tuple[int, str], Keys]
+    ) -> Target | None:
         names = (
             "model", "upstream", "dialect", "base_url", "quirks", "upstream_model", "priority",
             "weight",
@@ -90,14 +94,12 @@ class Catalog:
         except msgspec.ValidationError as error:
             log.error("the quirks of upstream %s cannot be used: %s", fields["upstream"], error)
             return None
-        try:
-            credential = (
-                credentials.open_sealed(sealed, str(fields["base_url"])) if sealed else None
-            )
-        except CannotOpen as error:
-            log.error("the credential of upstream %s cannot be used: %s", fields["upstream"], error)
+        found = keys.get((upstream_id, str(fields["base_url"])))
+        if found is None:
+            log.error("upstream %(upstream)s has no credential that could be used", fields)
             return None
-        return Target(**fields | {"quirks": quirks}, credential=credential)  # type: ignore[arg-type]  # a row's columns
+        shared = next((key.secret for key in found if key.tenant_id is None), None)
+        return Target(**fields | {"quirks": quirks, "keys": found}, credential=shared)  # type: ignore[arg-type]  # a row's columns
 
 
 _MODELS = """
@@ -105,8 +107,8 @@ _MODELS = """
     FROM providers_model WHERE enabled ORDER BY name
 """
 _ROUTES = """
-    SELECT r.model_id, m.name, u.slug, u.dialect, u.base_url, u.quirks, r.upstream_model,
-           r.priority, r.weight, u.credential_sealed
+    SELECT r.model_id, u.id, m.name, u.slug, u.dialect, u.base_url, u.quirks, r.upstream_model,
+           r.priority, r.weight
     FROM providers_route r
     JOIN providers_upstream u ON u.id = r.upstream_id
     JOIN providers_model m ON m.id = r.model_id

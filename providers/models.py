@@ -8,12 +8,14 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from providers import credentials
 from providers.dialects import DIALECTS
 from providers.dialects.quirks import Quirks
+from runestone.lib.encryption import CannotOpen
+from tenants.models import Tenant
 
 
 def dialect_choices() -> list[tuple[str, str]]:
@@ -50,7 +52,6 @@ class Upstream(models.Model):
     base_url = models.CharField(
         max_length=500, help_text="Up to and including the version, without a trailing slash."
     )
-    credential_sealed = models.BinaryField(null=True, blank=True, editable=False)
     quirks = models.JSONField(
         default=dict,
         blank=True,
@@ -80,9 +81,70 @@ class Upstream(models.Model):
         except msgspec.ValidationError as error:
             raise ValidationError({"quirks": str(error)}) from None
 
-    def store_credential(self, secret: str) -> None:
-        """Seals `secret` for the present `base_url`; an empty one clears it. Does not save."""
-        self.credential_sealed = credentials.seal(secret, self.base_url) if secret else None
+    def add_credential(
+        self, secret: str, name: str = "default", tenant: Tenant | None = None
+    ) -> "Credential":
+        """Stores `secret`, for all tenants or for `tenant` alone. The upstream must be saved."""
+        credential = Credential(upstream=self, tenant=tenant, name=name)
+        credential.seal(secret)
+        credential.save()
+        return credential
+
+
+class Credential(models.Model):
+    """A vendor's key: the operator's, shared by all tenants, or one that a tenant has brought.
+
+    With several of a kind, calls go with them in turn (`providers/keyring.py`).
+    """
+
+    upstream = models.ForeignKey(Upstream, on_delete=models.CASCADE, related_name="credentials")
+    # Never SET_NULL: that would let everybody have it.
+    tenant = models.ForeignKey(
+        Tenant,
+        on_delete=models.CASCADE,
+        related_name="credentials",
+        null=True,
+        blank=True,
+        help_text="Whose it is; this tenant alone goes with it, and with no other. "
+        "Empty: shared by all that have none of their own.",
+    )
+    name = models.CharField(max_length=63, default="default")
+    sealed = models.BinaryField(editable=False)
+    hint = models.CharField(max_length=credentials.HINT_CHARACTERS, blank=True, editable=False)
+    enabled = models.BooleanField(default=True)
+    created = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["upstream", F("tenant").asc(nulls_first=True), "name"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~Q(name=""), name="credential_has_a_name"),
+            models.UniqueConstraint(
+                fields=["upstream", "tenant", "name"],
+                nulls_distinct=False,
+                name="credential_name_once",
+                violation_error_message="This name is taken, here and for this tenant.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} (…{self.hint})" if self.hint else self.name
+
+    def seal(self, secret: str) -> None:
+        """Takes `secret` for the present address and tenant. Does not save."""
+        self.sealed = credentials.seal(secret, self.upstream.base_url, self.tenant_id)
+        self.hint = credentials.hint(secret)
+
+    def opened(self) -> str:
+        """Raises CannotOpen if it was sealed for another address or tenant."""
+        return credentials.open_sealed(bytes(self.sealed), self.upstream.base_url, self.tenant_id)
+
+    @property
+    def state(self) -> str:
+        try:
+            self.opened()
+        except CannotOpen:
+            return "unusable"
+        return "active" if self.enabled else "disabled"
 
 
 class Model(models.Model):

@@ -18,7 +18,7 @@ from billing.admin.ledger import TenantEntriesDataset
 from billing.admin.prices import plain
 from billing.admin.tenant_budgets import TenantBudgetsDataset
 from billing.models import TOKENS_PER_PRICE, Entry, Price
-from providers.admin import ModelAdmin
+from providers.admin import ModelAdmin, TenantCredentialsDataset
 from providers.models import Model
 from runestone.admin.parts import EMPTY, column
 from runestone.lib.ids import request_name, request_uuid
@@ -29,9 +29,10 @@ from tenants.models import Tenant
 _SHOWN = (Component.INPUT.value, Component.OUTPUT.value)
 
 
-class TenantWithMoneyAdmin(TenantAdmin):
+class JoinedTenantAdmin(TenantAdmin):
     change_form_datasets = (
         *TenantAdmin.change_form_datasets,
+        TenantCredentialsDataset,
         TenantBudgetsDataset,
         TenantEntriesDataset,
     )
@@ -97,6 +98,6 @@ def search_request(request: HttpRequest, term: str) -> list[SearchResult]:
 
 def register() -> None:
     """Puts the joined pages in the place of the plain ones. Before `admin.site.urls` is read."""
-    for model, page in ((Tenant, TenantWithMoneyAdmin), (Model, PricedModelAdmin)):
+    for model, page in ((Tenant, JoinedTenantAdmin), (Model, PricedModelAdmin)):
         admin.site.unregister(model)
         admin.site.register(model, page)

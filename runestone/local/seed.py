@@ -67,9 +67,10 @@ def seed_catalogue(mock_url: str, openai_api_key: str) -> None:
     for facts in catalog["models"]:
         _add_model(facts)
     if openai_api_key:
-        openai = Upstream(slug="openai", name="OpenAI", dialect="openai", base_url=OPENAI_URL)
-        openai.store_credential(openai_api_key)
-        openai.save()
+        openai = Upstream.objects.create(
+            slug="openai", name="OpenAI", dialect="openai", base_url=OPENAI_URL
+        )
+        openai.add_credential(openai_api_key)
         for facts in catalog["models"]:
             _add_route(openai, facts["name"], facts["prices"], source=catalog["source"])
     mock = Upstream.objects.create(

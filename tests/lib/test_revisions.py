@@ -79,6 +79,7 @@ async def test_every_topic_is_loaded_once_at_first(watched):
         ("catalog", "providers_upstream"),
         ("catalog", "providers_model"),
         ("catalog", "providers_route"),
+        ("catalog", "providers_credential"),
         ("prices", "billing_price"),
     ],
 )

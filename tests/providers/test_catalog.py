@@ -7,9 +7,10 @@ import pytest
 from django.conf import settings
 
 from providers.catalog import Catalog
-from providers.models import Model, Route, Upstream
+from providers.models import Credential, Model, Route, Upstream
 from runestone.lib.database import Connection, conninfo
 from runestone.lib.errors import NotFound
+from tenants.models import Tenant
 
 
 @pytest.fixture
@@ -26,14 +27,19 @@ class Rows:
         self.all = []
         self.suffix = uuid4().hex[:8]
 
-    def upstream(self, name="vendor", **fields):
-        made = Upstream(
+    def upstream(self, name="vendor", *, secret="sk-vendor", **fields):
+        made = Upstream.objects.create(
             slug=f"{name}-{self.suffix}",
             name=name,
             **{"dialect": "openai", "base_url": "https://vendor.test/v1", **fields},
         )
-        made.store_credential("sk-vendor")
-        made.save()
+        self.all.append(made)
+        if secret:
+            made.add_credential(secret)
+        return made
+
+    def tenant(self, name):
+        made = Tenant.objects.create(slug=f"{name}-{self.suffix}", name=name)
         self.all.append(made)
         return made
 
@@ -78,6 +84,7 @@ def test_it_works(rows):
     [target] = found.targets
     assert (target.upstream, target.dialect) == (upstream.slug, "openai")
     assert (target.base_url, target.credential) == ("https://vendor.test/v1", "sk-vendor")
+    assert [(key.tenant_id, key.secret) for key in target.keys] == [(None, "sk-vendor")]
     assert (target.model, target.upstream_model) == (model.name, "their-name")
     assert (target.priority, target.weight, target.quirks.drop_fields) == (7, 3, {"n"})
 
@@ -149,14 +156,29 @@ def test_a_credential_sealed_for_another_address_is_not_used(rows):
 def test_a_broken_credential_takes_nobody_else_along(rows, length):
     broken, model = rows.upstream("broken"), rows.model("broken")
     rows.route(model, broken)
-    cut_short = bytes(broken.credential_sealed)[:length]
-    Upstream.objects.filter(pk=broken.pk).update(credential_sealed=cut_short)
+    cut(broken, length)
     other = rows.model("other")
     rows.route(other, rows.upstream("other"))
     catalog = read()
     assert catalog.model(other.name)
     with pytest.raises(NotFound):
         catalog.model(model.name)
+
+
+def test_of_two_credentials_one_may_be_broken(rows):
+    upstream, model = rows.upstream(), rows.model()
+    rows.route(model, upstream)
+    cut(upstream, 8)
+    upstream.add_credential("sk-second", "second")
+    [target] = read().model(model.name).targets
+    assert [key.secret for key in target.keys] == ["sk-second"]
+    assert target.credential == "sk-second"
+
+
+def cut(upstream, length):
+    credential = upstream.credentials.get()
+    credential.sealed = bytes(credential.sealed)[:length]
+    credential.save()
 
 
 def test_a_credential_under_an_old_key_still_opens(rows, settings):
@@ -171,11 +193,53 @@ def test_a_credential_under_an_old_key_still_opens(rows, settings):
 
 
 def test_an_upstream_may_need_no_credential(rows):
+    model = rows.model()
+    rows.route(model, rows.upstream(secret=""))
+    [target] = read().model(model.name).targets
+    assert (target.credential, target.keys) == (None, ())
+
+
+def test_one_whose_only_credential_is_disabled_is_not_called_without(rows):
     upstream, model = rows.upstream(), rows.model()
     rows.route(model, upstream)
-    upstream.store_credential("")
-    upstream.save()
-    assert read().model(model.name).targets[0].credential is None
+    upstream.credentials.update(enabled=False)
+    with pytest.raises(NotFound):
+        read().model(model.name)
+
+
+def test_shared_credentials_come_first_then_each_tenants(rows):
+    upstream, model = rows.upstream(secret=""), rows.model()
+    rows.route(model, upstream)
+    acme, globex = rows.tenant("acme"), rows.tenant("globex")
+    upstream.add_credential("sk-globex", tenant=globex)
+    upstream.add_credential("sk-acme", tenant=acme)
+    upstream.add_credential("sk-one", "one")
+    upstream.add_credential("sk-two", "two")
+    upstream.add_credential("sk-acme-2", "second", tenant=acme)
+    [target] = read().model(model.name).targets
+    assert [(key.tenant_id, key.secret) for key in target.keys] == [
+        (None, "sk-one"),
+        (None, "sk-two"),
+        (acme.pk, "sk-acme"),
+        (acme.pk, "sk-acme-2"),
+        (globex.pk, "sk-globex"),
+    ]
+    assert target.credential == "sk-one"
+
+
+def test_a_tenants_own_is_nobody_elses(rows):
+    """Not the gateway's present one either, and not by a row that is moved to another tenant."""
+    upstream, model = rows.upstream(secret=""), rows.model()
+    rows.route(model, upstream)
+    acme, globex = rows.tenant("acme"), rows.tenant("globex")
+    brought = upstream.add_credential("sk-acme", tenant=acme)
+    [target] = read().model(model.name).targets
+    assert target.credential is None
+    assert (target.serves(acme.pk), target.serves(globex.pk)) == (True, False)
+    for thief in (globex, None):
+        Credential.objects.filter(pk=brought.pk).update(tenant=thief)
+        with pytest.raises(NotFound):
+            read().model(model.name)
 
 
 def test_a_dialect_that_is_not_spoken_here_is_left_out(rows):
