@@ -17,20 +17,17 @@ from typing import NamedTuple
 from api import own_fields
 from api.requests import Call
 from billing.holds import Accountant, Hold
-from billing.pricing import PriceBook
+from billing.pricing import Most, PriceBook
 from providers import routing, tokens
 from providers.catalog import Catalog, CatalogModel, unknown
 from providers.client import Client, UpstreamResponse
 from providers.dialects import Dialect, dialect_of
 from providers.dialects.base import Target, UpstreamRequest
-from providers.wire import CHAT, ChatRequest, ModelCall, ModelRequest, Operation
+from providers.wire import CHAT, ModelCall, ModelRequest, Operation
 from runestone.lib.errors import BadRequest, UpstreamBroken
 from runestone.lib.money import PICO_PER_USD
-from runestone.lib.usage import Component, Usage, UsageSource
+from runestone.lib.usage import STANDARD, Component, Usage, UsageSource
 from tenants.authentication import Authenticator, Caller
-
-# Asked-for extras that providers bill at rates of their own, for which no price can be known yet.
-_PRICED_SERVICE_TIERS = (None, "auto", "default")
 
 
 class Prepared(NamedTuple):
@@ -127,13 +124,13 @@ class Pipeline:
         caller = await self._access.aauthenticate(call)
         asked = call.decoded(operation)
         own_fields.check_tenant(asked.request, caller)
-        refuse_what_has_no_price(asked)
         model = self._model(asked, caller)
         target = routing.choose(model)
         call.provider = target.upstream
         bound = tokens.bound(asked, model, output_default=caller.max_output_tokens)
         dialect = dialect_of(target)
-        request = dialect.request(asked, target, output_tokens_max=bound.output_cap)
+        cap = bound.choice_tokens if dialect.names_output_cap else bound.output_cap
+        request = dialect.request(asked, target, output_tokens_max=cap)
         return Prepared(asked, dialect, request, self._held(call, caller, target, bound, asked))
 
     def _model(self, asked: ModelCall, caller: Caller) -> CatalogModel:
@@ -169,7 +166,7 @@ class Pipeline:
 
     def _costs_at_most(self, target: Target, request: ModelRequest) -> bool:
         tariff = self._prices.tariff(target.upstream, target.model)
-        highest = tariff.highest_rate(datetime.now(UTC))
+        highest = tariff.highest_rate(datetime.now(UTC), request.service_tier_asked)
         limit = Fraction(request.max_cost_per_token or 0) * PICO_PER_USD
         return highest is not None and highest <= limit
 
@@ -183,10 +180,19 @@ class Pipeline:
             api_key_id=caller.api_key_id,
             upstream=target.upstream,
             model=target.model,
-            input_tokens_max=bound.input_tokens,
-            output_tokens_max=bound.output_tokens,
-            audio=bound.audio,
-            counted=Usage(input_tokens=tokens.estimated_input(asked), source=UsageSource.COUNTED),
+            most=Most(
+                input_tokens=bound.input_tokens,
+                output_tokens=bound.output_tokens,
+                web_searches=asked.request.web_searches,
+                service_tier=asked.request.service_tier_asked,
+                audio=bound.audio,
+            ),
+            counted=Usage(
+                input_tokens=tokens.estimated_input(asked),
+                web_searches=asked.request.web_searches,
+                service_tier=asked.request.service_tier_asked or STANDARD,
+                source=UsageSource.COUNTED,
+            ),
             streamed=asked.request.streams,
         )
 
@@ -197,24 +203,3 @@ async def accepted(response: UpstreamResponse, dialect: Dialect, hold: Hold) -> 
     if response.status != 200:
         refusal = await response.read_beginning()
         raise dialect.error(response.status, response.headers, refusal)
-
-
-def refuse_what_has_no_price(asked: ModelCall) -> None:
-    """Raises BadRequest for extras whose cost could not be bounded, and so not be held."""
-    request = asked.request
-    if not isinstance(request, ChatRequest):
-        return
-    if request.service_tier not in _PRICED_SERVICE_TIERS:
-        raise BadRequest(
-            f"Unsupported value: 'service_tier' does not support '{request.service_tier}' "
-            "here: no price is known for it.",
-            param="service_tier",
-            code="unsupported_value",
-        )
-    if request.web_search_options is not None:
-        raise BadRequest(
-            "Unsupported parameter: 'web_search_options' is not supported here: no price is known "
-            "for searches.",
-            param="web_search_options",
-            code="unsupported_parameter",
-        )

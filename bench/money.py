@@ -92,6 +92,7 @@ class Money:
         await asyncio.gather(*turns)
 
     async def _turn(self, account: Account) -> None:
+        from billing.pricing import Most
         from runestone.lib.ids import uuid7
         from runestone.lib.usage import NOTHING_USED, Usage
 
@@ -103,11 +104,9 @@ class Money:
             api_key_id=account.api_key_id,
             upstream="mock",
             model=MODEL,
-            input_tokens_max=400,
-            output_tokens_max=1_000,
+            most=Most(400, 1_000),
             counted=NOTHING_USED,
             streamed=False,
-            audio=False,
         ) as hold:
             self._waited.append(time.perf_counter() - begun)
             self._count += 1

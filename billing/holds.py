@@ -18,7 +18,7 @@ import psycopg
 
 from billing import budgets
 from billing.instances import Instance
-from billing.pricing import PriceBook, Tariff
+from billing.pricing import Most, PriceBook, Tariff
 from runestone.lib.batching import Batcher
 from runestone.lib.database import Connection
 from runestone.lib.errors import (
@@ -57,6 +57,9 @@ class Attempt(msgspec.Struct, kw_only=True):
     api_key_id: int
     upstream: str
     model: str
+    service_tier: str
+    attempt: int
+    byok: bool
     # None where no price is known: hard budgets refuse it, others let it pass.
     amount_pico: int | None
     estimate_pico: int | None
@@ -73,10 +76,13 @@ class Line(msgspec.Struct, kw_only=True):
     input_tokens: int
     cached_input_tokens: int
     cache_write_tokens: int
+    cache_write_1h_tokens: int
     input_audio_tokens: int
     output_tokens: int
     reasoning_tokens: int
     output_audio_tokens: int
+    web_searches: int
+    service_tier: str
     usage_source: str
     status: int
     error: str
@@ -84,6 +90,8 @@ class Line(msgspec.Struct, kw_only=True):
     upstream_request_id: str
     first_byte_ms: int | None
     duration_ms: int
+    saved_pico: int | None = None
+    routing: dict[str, Any] | None = None
 
 
 class Hold:
@@ -102,6 +110,7 @@ class Hold:
         counted: Usage,
         output_tokens_max: int,
         streamed: bool,
+        routing: dict[str, Any] | None,
     ) -> None:
         self.id = attempt.id
         self.upstream_request_id = ""
@@ -113,6 +122,7 @@ class Hold:
         self._counted = counted
         self._output_tokens_max = output_tokens_max
         self._streamed = streamed
+        self._routing = routing
         # One moment decides the prices of hold and charge, even if they change in between.
         self._admitted = admitted
         self._started = time.monotonic()
@@ -165,6 +175,7 @@ class Hold:
             upstream_request_id=self.upstream_request_id[:200].encode("ascii", "replace").decode(),
             first_byte_ms=_milliseconds(self._started, self._first_byte),
             duration_ms=_milliseconds(self._started, time.monotonic()) or 0,
+            routing=self._routing,
         )
 
     def _usage(self, error: BaseException | None) -> Usage:
@@ -216,16 +227,19 @@ class Accountant:
         api_key_id: int,
         upstream: str,
         model: str,
-        input_tokens_max: int,
-        output_tokens_max: int,
-        audio: bool,
+        most: Most,
         counted: Usage,
         streamed: bool,
+        number: int = 1,
+        byok: bool = False,
+        routing: dict[str, Any] | None = None,
     ) -> Hold:
         """Money for the most this attempt can cost, to be entered: `async with … as hold`.
 
-        `counted` is what to charge for its input should the provider report no usage. Entering
-        raises BudgetExhausted, ModelNotPriced or Unavailable, and then no money is held.
+        `counted` is what to charge for its input should the provider report no usage. `number` is
+        the attempt's among those of its request; `byok`, whether it uses the tenant's own key at
+        the provider; `routing`, how the upstream was chosen. Entering raises BudgetExhausted,
+        ModelNotPriced or Unavailable, and then no money is held.
         """
         admitted = datetime.now(UTC)
         tariff = self._prices.tariff(upstream, model)
@@ -237,7 +251,10 @@ class Accountant:
             api_key_id=api_key_id,
             upstream=upstream,
             model=model,
-            **_amounts(tariff, admitted, input_tokens_max, output_tokens_max, counted, audio=audio),
+            service_tier=counted.service_tier,
+            attempt=number,
+            byok=byok,
+            **_amounts(tariff, admitted, most, counted),
         )
         return Hold(
             self,
@@ -245,8 +262,9 @@ class Accountant:
             tariff,
             admitted=admitted,
             counted=counted,
-            output_tokens_max=output_tokens_max,
+            output_tokens_max=most.output_tokens,
             streamed=streamed,
+            routing=routing,
         )
 
     def settle(self, line: Line) -> None:
@@ -348,16 +366,10 @@ class Accountant:
 
 
 def _amounts(
-    tariff: Tariff,
-    admitted: datetime,
-    input_tokens_max: int,
-    output_tokens_max: int,
-    counted: Usage,
-    *,
-    audio: bool,
+    tariff: Tariff, admitted: datetime, most: Most, counted: Usage
 ) -> dict[str, int | None]:
     """The most that the attempt can cost, and what it costs if it dies unseen."""
-    highest = tariff.highest_cost(input_tokens_max, output_tokens_max, admitted, audio=audio)
+    highest = tariff.highest_cost(most, admitted)
     estimate = tariff.cost(counted, admitted).amount_pico
     if highest is None or estimate is None:
         return {"amount_pico": None, "estimate_pico": None}

@@ -16,8 +16,8 @@ AS $$
 $$;
 
 -- Reserves money for attempts, in order of arrival. Each element of `attempts`:
---   {id, request_id, tenant_id, project_id, api_key_id, upstream, model, amount_pico (null where
---    no price is known), estimate_pico (null likewise)}
+--   {id, request_id, tenant_id, project_id, api_key_id, upstream, model, service_tier, attempt, byok,
+--    amount_pico (null where no price is known), estimate_pico (null likewise)}
 -- Returns per attempt: 0 granted (its hold is a row now); b > 0 refused by hard budget b;
 -- b < 0 budget -b has no window for this moment yet (open it and ask again).
 CREATE OR REPLACE FUNCTION billing_hold(owner bigint, attempts json) RETURNS bigint[]
@@ -98,16 +98,19 @@ AS $$
 BEGIN
     WITH booked AS (
         INSERT INTO billing_hold (id, request_id, tenant_id, project_id, api_key_id, upstream,
-                                  model, amount_pico, estimate_pico, instance_id, created, windows)
+                                  model, service_tier, attempt, byok, amount_pico, estimate_pico,
+                                  instance_id, created, windows)
         SELECT a.id, a.request_id, a.tenant_id, a.project_id, a.api_key_id, a.upstream,
-               a.model, coalesce(a.amount_pico, 0), a.estimate_pico, owner, moment,
+               a.model, a.service_tier, a.attempt, a.byok, coalesce(a.amount_pico, 0),
+               a.estimate_pico, owner, moment,
                ARRAY(SELECT w.id
                      FROM billing_budgets_of(a.tenant_id, a.project_id, a.api_key_id) b
                      JOIN billing_budgetwindow w ON w.budget_id = b.id AND w.id = ANY(locked)
                      ORDER BY w.id)
         FROM json_to_recordset(attempts) AS a(
             id uuid, request_id uuid, tenant_id bigint, project_id bigint, api_key_id bigint,
-            upstream text, model text, amount_pico bigint, estimate_pico bigint)
+            upstream text, model text, service_tier text, attempt smallint, byok boolean,
+            amount_pico bigint, estimate_pico bigint)
         RETURNING windows, amount_pico)
     UPDATE billing_budgetwindow w SET pending_pico = w.pending_pico + held.amount
     FROM (SELECT unnest(windows) AS window_id, sum(amount_pico) AS amount
@@ -117,8 +120,8 @@ END $$;
 
 -- Turns holds into ledger lines: deletes the hold, writes the entry, moves the windows' money from
 -- pending to posted. Each element of `lines`: {id, kind, amount_pico, price_state, price_ids,
--- input_tokens … output_audio_tokens, usage_source, status, error, streamed,
--- upstream_request_id, first_byte_ms, duration_ms}.
+-- input_tokens … web_searches, service_tier, usage_source, status, error, streamed,
+-- upstream_request_id, first_byte_ms, duration_ms, saved_pico, routing}.
 -- Returns the ids that were settled now. One that is missing was settled before, or its hold was
 -- swept: settling twice finds nothing, so nothing is ever charged twice.
 CREATE OR REPLACE FUNCTION billing_settle(lines json) RETURNS uuid[]
@@ -140,9 +143,11 @@ BEGIN
         SELECT * FROM json_to_recordset(lines) AS l(
             id uuid, kind text, amount_pico bigint, price_state text, price_ids json,
             input_tokens bigint, cached_input_tokens bigint, cache_write_tokens bigint,
-            input_audio_tokens bigint, output_tokens bigint, reasoning_tokens bigint,
-            output_audio_tokens bigint, usage_source text, status smallint, error text,
-            streamed boolean, upstream_request_id text, first_byte_ms int, duration_ms int)
+            cache_write_1h_tokens bigint, input_audio_tokens bigint, output_tokens bigint,
+            reasoning_tokens bigint, output_audio_tokens bigint, web_searches bigint,
+            service_tier text, usage_source text, status smallint, error text, streamed boolean,
+            upstream_request_id text, first_byte_ms int, duration_ms int, saved_pico bigint,
+            routing jsonb)
     ), hold AS (
         DELETE FROM billing_hold h WHERE h.id = ANY(ids)
         RETURNING h.*
@@ -150,16 +155,19 @@ BEGIN
         INSERT INTO billing_entry (
             id, created, posted, kind, request_id, tenant_id, project_id, api_key_id, upstream,
             model, windows, amount_pico, price_state, price_ids, held_pico, input_tokens,
-            cached_input_tokens, cache_write_tokens, input_audio_tokens, output_tokens,
-            reasoning_tokens, output_audio_tokens, usage_source, status, error, streamed,
-            upstream_request_id, first_byte_ms, duration_ms)
+            cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, input_audio_tokens,
+            output_tokens, reasoning_tokens, output_audio_tokens, web_searches, service_tier,
+            usage_source, status, error, streamed, upstream_request_id, first_byte_ms, duration_ms,
+            attempt, byok, saved_pico, routing)
         SELECT
             h.id, h.created, clock_timestamp(), l.kind, h.request_id, h.tenant_id, h.project_id,
             h.api_key_id, h.upstream, h.model, h.windows, l.amount_pico, l.price_state,
             ARRAY(SELECT json_array_elements_text(l.price_ids)::bigint), h.amount_pico,
-            l.input_tokens, l.cached_input_tokens, l.cache_write_tokens, l.input_audio_tokens,
-            l.output_tokens, l.reasoning_tokens, l.output_audio_tokens, l.usage_source, l.status,
-            l.error, l.streamed, l.upstream_request_id, l.first_byte_ms, l.duration_ms
+            l.input_tokens, l.cached_input_tokens, l.cache_write_tokens, l.cache_write_1h_tokens,
+            l.input_audio_tokens, l.output_tokens, l.reasoning_tokens, l.output_audio_tokens,
+            l.web_searches, l.service_tier, l.usage_source, l.status,
+            l.error, l.streamed, l.upstream_request_id, l.first_byte_ms, l.duration_ms, h.attempt,
+            h.byok, l.saved_pico, l.routing
         FROM hold h JOIN line l ON l.id = h.id
         RETURNING id, windows, held_pico, amount_pico
     ), moved AS (
@@ -176,7 +184,7 @@ END $$;
 
 -- Brings the net of an attempt's lines to `amount_pico` each, by a correction line of the
 -- difference. Each element of `bills`: {id (of the original), amount_pico, usage_source, price_ids,
--- price_state, input_tokens … output_audio_tokens}. Tokens of a correction are the difference too,
+-- price_state, input_tokens … web_searches, service_tier}. Tokens of a correction are the difference,
 -- so that sums over lines stay right. Idempotent: no line where there is no difference.
 -- `only_orphans`: leave alone all but orphan lines that nobody has corrected yet; for a late settle,
 -- whose figures are worth more than a sweep's estimate, and less than a provider's bill.
@@ -200,27 +208,31 @@ BEGIN
         SELECT * FROM json_to_recordset(bills) AS b(
             id uuid, amount_pico bigint, price_state text, price_ids json,
             input_tokens bigint, cached_input_tokens bigint, cache_write_tokens bigint,
-            input_audio_tokens bigint, output_tokens bigint, reasoning_tokens bigint,
-            output_audio_tokens bigint, usage_source text)
+            cache_write_1h_tokens bigint, input_audio_tokens bigint, output_tokens bigint,
+            reasoning_tokens bigint, output_audio_tokens bigint, web_searches bigint,
+            service_tier text, usage_source text)
     ), known AS (
         SELECT coalesce(e.corrects, e.id) AS id, count(*) AS lines,
                sum(e.amount_pico) AS amount_pico,
                sum(e.input_tokens) AS input_tokens,
                sum(e.cached_input_tokens) AS cached_input_tokens,
                sum(e.cache_write_tokens) AS cache_write_tokens,
+               sum(e.cache_write_1h_tokens) AS cache_write_1h_tokens,
                sum(e.input_audio_tokens) AS input_audio_tokens,
                sum(e.output_tokens) AS output_tokens,
                sum(e.reasoning_tokens) AS reasoning_tokens,
-               sum(e.output_audio_tokens) AS output_audio_tokens
+               sum(e.output_audio_tokens) AS output_audio_tokens,
+               sum(e.web_searches) AS web_searches
         FROM bill JOIN billing_entry e ON e.id = bill.id OR e.corrects = bill.id
         GROUP BY 1
     ), entry AS (
         INSERT INTO billing_entry (
             id, created, posted, kind, corrects, request_id, tenant_id, project_id, api_key_id,
             upstream, model, windows, amount_pico, price_state, price_ids, held_pico, input_tokens,
-            cached_input_tokens, cache_write_tokens, input_audio_tokens, output_tokens,
-            reasoning_tokens, output_audio_tokens, usage_source, status, error, streamed,
-            upstream_request_id, first_byte_ms, duration_ms)
+            cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, input_audio_tokens,
+            output_tokens, reasoning_tokens, output_audio_tokens, web_searches, service_tier,
+            usage_source, status, error, streamed, upstream_request_id, first_byte_ms, duration_ms,
+            attempt, byok)
         SELECT
             gen_random_uuid(), o.created, clock_timestamp(), 'correction', o.id, o.request_id,
             o.tenant_id, o.project_id, o.api_key_id, o.upstream, o.model, o.windows,
@@ -233,12 +245,14 @@ BEGIN
             b.input_tokens - k.input_tokens,
             b.cached_input_tokens - k.cached_input_tokens,
             b.cache_write_tokens - k.cache_write_tokens,
+            b.cache_write_1h_tokens - k.cache_write_1h_tokens,
             b.input_audio_tokens - k.input_audio_tokens,
             b.output_tokens - k.output_tokens,
             b.reasoning_tokens - k.reasoning_tokens,
             b.output_audio_tokens - k.output_audio_tokens,
-            b.usage_source, o.status, o.error, o.streamed, o.upstream_request_id,
-            o.first_byte_ms, o.duration_ms
+            b.web_searches - k.web_searches,
+            b.service_tier, b.usage_source, o.status, o.error, o.streamed, o.upstream_request_id,
+            o.first_byte_ms, o.duration_ms, o.attempt, o.byok
         FROM bill b JOIN known k ON k.id = b.id JOIN billing_entry o ON o.id = b.id
         WHERE ((b.amount_pico IS NOT NULL AND b.amount_pico IS DISTINCT FROM k.amount_pico)
                OR b.input_tokens <> k.input_tokens OR b.output_tokens <> k.output_tokens)
@@ -288,8 +302,9 @@ BEGIN
                             WHEN policy = 'hold_max' THEN h.amount_pico
                             WHEN policy = 'zero' THEN 0 ELSE h.estimate_pico END,
         'input_tokens', 0, 'cached_input_tokens', 0, 'cache_write_tokens', 0,
-        'input_audio_tokens', 0, 'output_tokens', 0, 'reasoning_tokens', 0,
-        'output_audio_tokens', 0, 'usage_source', 'none', 'status', 0,
+        'cache_write_1h_tokens', 0, 'input_audio_tokens', 0, 'output_tokens', 0,
+        'reasoning_tokens', 0, 'output_audio_tokens', 0, 'web_searches', 0,
+        'service_tier', h.service_tier, 'usage_source', 'none', 'status', 0,
         'error', 'gateway_died', 'streamed', false, 'upstream_request_id', '',
         'first_byte_ms', NULL, 'duration_ms', 0))
       INTO lines

@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from billing.periods import Period
+from billing.pricing import Rate, rate
 from runestone.lib import usage
 from runestone.lib.fields import PicoField, PicoSumField
 from runestone.lib.ids import uuid7
@@ -50,12 +51,19 @@ class Price(models.Model):
     context_from = models.PositiveIntegerField(
         default=0, help_text="Applies to calls with at least so many input tokens (a price tier)."
     )
+    service_tier = models.CharField(
+        max_length=16,
+        blank=True,
+        help_text="The provider's tier (flex, priority, batch). Empty: the standard one.",
+    )
     valid_from = models.DateTimeField(default=timezone.now)
     valid_to = models.DateTimeField(null=True, blank=True, help_text="Exclusive. Empty: open.")
     source = models.CharField(max_length=200, blank=True, help_text="Where the price was read.")
 
     class Meta:
-        ordering: ClassVar = ["upstream", "model", "component", "context_from", "-valid_from"]
+        ordering: ClassVar = [
+            "upstream", "model", "service_tier", "component", "context_from", "-valid_from",
+        ]  # fmt: skip
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(usd__gte=0), name="price_not_negative"),
             models.CheckConstraint(condition=Q(per__gte=1), name="price_per_at_least_1"),
@@ -67,8 +75,23 @@ class Price(models.Model):
 
     def __str__(self) -> str:
         unit = "1M" if self.per == TOKENS_PER_PRICE else f"{self.per:,}"
+        tier = f" ({self.service_tier})" if self.service_tier else ""
         return (
-            f"{self.upstream}/{self.model} {self.component}: ${self.usd.normalize():f} per {unit}"
+            f"{self.upstream}/{self.model} {self.component}{tier}: "
+            f"${self.usd.normalize():f} per {unit}"
+        )
+
+    @property
+    def rate(self) -> Rate:
+        return rate(
+            self.id,
+            self.component,
+            self.usd,
+            self.per,
+            self.context_from,
+            self.valid_from,
+            self.valid_to,
+            self.service_tier,
         )
 
     def clean(self) -> None:
@@ -77,6 +100,7 @@ class Price(models.Model):
             model=self.model,
             component=self.component,
             context_from=self.context_from,
+            service_tier=self.service_tier,
         ).exclude(pk=self.pk)
         rivals = rivals.filter(Q(valid_to__isnull=True) | Q(valid_to__gt=self.valid_from))
         if self.valid_to is not None:
@@ -182,6 +206,9 @@ class Hold(models.Model):
     upstream = models.CharField(max_length=63)
     model = models.CharField(max_length=200)
     windows = ArrayField(models.BigIntegerField(), default=list)
+    service_tier = models.CharField(max_length=16, blank=True, help_text="The one asked for.")
+    attempt = models.PositiveSmallIntegerField(default=1)
+    byok = models.BooleanField(default=False)
     amount_pico = PicoField(help_text="The most this attempt can cost.")
     estimate_pico = PicoField(
         null=True, help_text="What it costs if it dies unseen: its input. Empty: no price is known."
@@ -219,6 +246,7 @@ class Entry(models.Model):
         CHARGE = "charge", "charge"
         VOID = "void", "void: the provider did not bill"
         ORPHAN = "orphan", "orphan: its gateway died"
+        CACHED = "cached", "cached: answered without a provider"
         CORRECTION = "correction", "correction of another line"
 
     class PriceState(models.TextChoices):
@@ -247,10 +275,17 @@ class Entry(models.Model):
     input_tokens = models.BigIntegerField(default=0)
     cached_input_tokens = models.BigIntegerField(default=0)
     cache_write_tokens = models.BigIntegerField(default=0)
+    cache_write_1h_tokens = models.BigIntegerField(default=0)
     input_audio_tokens = models.BigIntegerField(default=0)
     output_tokens = models.BigIntegerField(default=0)
     reasoning_tokens = models.BigIntegerField(default=0)
     output_audio_tokens = models.BigIntegerField(default=0)
+    web_searches = models.BigIntegerField(default=0)
+    service_tier = models.CharField(
+        max_length=16,
+        blank=True,
+        help_text="The one that served the call. Empty: the standard one.",
+    )
     usage_source = models.CharField(
         max_length=16, choices=[(source.value, source.value) for source in usage.UsageSource]
     )
@@ -261,6 +296,19 @@ class Entry(models.Model):
     upstream_request_id = models.CharField(max_length=200, blank=True)
     first_byte_ms = models.PositiveIntegerField(null=True)
     duration_ms = models.PositiveIntegerField(default=0)
+
+    attempt = models.PositiveSmallIntegerField(
+        default=1, help_text="Which try of its request this was."
+    )
+    byok = models.BooleanField(
+        default=False, help_text="Made with the tenant's own key, so the provider bills the tenant."
+    )
+    saved_pico = PicoField(
+        null=True, help_text="For a cached answer: what the provider charged for it at first."
+    )
+    routing = models.JSONField(
+        null=True, help_text="How the upstream was chosen, on a request's first line."
+    )
 
     objects = EntryQuerySet.as_manager()
 
@@ -283,9 +331,12 @@ class Entry(models.Model):
             input_tokens=self.input_tokens,
             cached_input_tokens=self.cached_input_tokens,
             cache_write_tokens=self.cache_write_tokens,
+            cache_write_1h_tokens=self.cache_write_1h_tokens,
             input_audio_tokens=self.input_audio_tokens,
             output_tokens=self.output_tokens,
             reasoning_tokens=self.reasoning_tokens,
             output_audio_tokens=self.output_audio_tokens,
+            web_searches=self.web_searches,
+            service_tier=self.service_tier,
             source=usage.UsageSource(self.usage_source),
         )

@@ -2,6 +2,7 @@
 
 A component without a price of its own falls back to the one it is a kind of (a cached token is an
 input token). Where no fallback has a price either, the price is unknown, and unknown is never $0.
+A service tier has prices of its own, and no fallback but for what is charged by the call.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,13 +15,15 @@ from msgspec import Struct
 
 from runestone.lib.database import Connection
 from runestone.lib.money import PICO_PER_USD, divide_half_even
-from runestone.lib.usage import Component, Usage
+from runestone.lib.usage import STANDARD, Component, Usage
 
 FALLBACKS = {
     Component.CACHED_INPUT: Component.INPUT,
     Component.CACHE_WRITE: Component.INPUT,
     Component.REASONING: Component.OUTPUT,
 }
+# Charged by the call, whatever service tier its tokens are charged in.
+PER_CALL = (Component.REQUEST, Component.WEB_SEARCH)
 
 
 class Rate(Struct, frozen=True):
@@ -33,6 +36,8 @@ class Rate(Struct, frozen=True):
     denominator: int
     valid_from: datetime
     valid_to: datetime | None
+    # Empty for the standard one.
+    service_tier: str = ""
 
     def is_valid_at(self, moment: datetime) -> bool:
         return self.valid_from <= moment and (self.valid_to is None or moment < self.valid_to)
@@ -46,6 +51,7 @@ def rate(
     context_from: int,
     valid_from: datetime,
     valid_to: datetime | None,
+    service_tier: str,
 ) -> Rate:
     """A price row, its decimal dollars turned into an exact ratio of integers."""
     ratio = Fraction(usd) * PICO_PER_USD / per
@@ -57,6 +63,7 @@ def rate(
         ratio.denominator,
         valid_from,
         valid_to,
+        service_tier,
     )
 
 
@@ -94,10 +101,11 @@ class Tier(Struct, frozen=True):
     highest_input: Rate | None
     highest_output: Rate | None
     highest_request: Rate | None
+    highest_search: Rate | None
 
 
 class Schedule(Struct, frozen=True):
-    """A tariff during a time in which no price begins or ends: [starts, ends), None unbounded."""
+    """Prices during a time in which none begins or ends: [starts, ends), None unbounded."""
 
     starts: datetime | None
     ends: datetime | None
@@ -113,61 +121,14 @@ class Schedule(Struct, frozen=True):
         return next(tier for tier in self.tiers if tier.context_from <= input_tokens)
 
 
-class Tariff:
-    """The price rows of one upstream's model."""
+class Timetable:
+    """The price rows of one service tier, past, present and future."""
 
     def __init__(self, rates: Iterable[Rate]) -> None:
         self._rates = list(rates)
         self._schedule = self._schedule_at(datetime.now(UTC))
 
-    def cost(self, usage: Usage, moment: datetime) -> Cost:
-        """What `usage` costs for a call admitted at `moment`."""
-        rates = self._tier(usage.input_tokens, moment).rates
-        charges: list[Charge] = []
-        for component, quantity in usage.components():
-            rate = rates.get(component)
-            if rate is None:
-                return UNPRICED
-            charges.append(Charge(component, quantity, rate))
-        if (per_request := rates.get(Component.REQUEST)) is not None:
-            charges.append(Charge(Component.REQUEST, 1, per_request))
-        return Cost(total(charges), tuple(charges))
-
-    def highest_cost(
-        self, input_tokens: int, output_tokens: int, moment: datetime, *, audio: bool = False
-    ) -> int | None:
-        """The most that so many tokens can cost, whatever kinds they turn out to be, in pico-USD.
-
-        `audio`: whether some may be audio, which has no fallback to the price of text. None where
-        a price is unknown that may be needed.
-        """
-        tier = self._tier(input_tokens, moment)
-        if tier.highest_input is None or (output_tokens and tier.highest_output is None):
-            return None
-        if audio and not {Component.INPUT_AUDIO, Component.OUTPUT_AUDIO} <= tier.rates.keys():
-            return None
-        charges = [Charge(Component.INPUT, input_tokens, tier.highest_input)]
-        if tier.highest_output is not None:
-            charges.append(Charge(Component.OUTPUT, output_tokens, tier.highest_output))
-        if tier.highest_request is not None:
-            charges.append(Charge(Component.REQUEST, 1, tier.highest_request))
-        return total(charges)
-
-    def highest_rate(self, moment: datetime) -> Fraction | None:
-        """The most that any token can cost, in pico-USD; None where no price is known."""
-        highest = self._present(moment).tiers[0]
-        rates = [rate for rate in (highest.highest_input, highest.highest_output) if rate]
-        return max((Fraction(r.numerator, r.denominator) for r in rates), default=None)
-
-    def rate(self, component: Component, moment: datetime) -> Fraction | None:
-        """What a unit costs in the lowest tier, in pico-USD; None where no price is known."""
-        found = self._present(moment).tier(0).rates.get(component)
-        return None if found is None else Fraction(found.numerator, found.denominator)
-
-    def _tier(self, input_tokens: int, moment: datetime) -> Tier:
-        return self._present(moment).tier(input_tokens)
-
-    def _present(self, moment: datetime) -> Schedule:
+    def at(self, moment: datetime) -> Schedule:
         if not self._schedule.covers(moment):
             self._schedule = self._schedule_at(moment)
         return self._schedule
@@ -182,6 +143,103 @@ class Tariff:
             min((change for change in changes if change > moment), default=None),
             tuple(_tier(step, valid) for step in steps),
         )
+
+
+class Most(Struct, frozen=True):
+    """The most that a call can use.
+
+    `service_tier` is the one it asks for, which a provider may or may not grant; None leaves the
+    choice to the provider. `audio`: whether some of the tokens may be audio, which has no fallback
+    to the price of text.
+    """
+
+    input_tokens: int
+    output_tokens: int = 0
+    web_searches: int = 0
+    service_tier: str | None = ""
+    audio: bool = False
+
+
+class Tariff:
+    """The price rows of one upstream's model."""
+
+    def __init__(self, rates: Iterable[Rate]) -> None:
+        tiers: dict[str, list[Rate]] = {STANDARD: []}
+        for rate in rates:
+            tiers.setdefault(rate.service_tier, []).append(rate)
+        self._timetables = {
+            name: Timetable(rows if name == STANDARD else with_per_call(rows, tiers[STANDARD]))
+            for name, rows in tiers.items()
+        }
+
+    def cost(self, usage: Usage, moment: datetime) -> Cost:
+        """What `usage` costs for a call admitted at `moment`."""
+        timetable = self._timetables.get(usage.service_tier, _NEVER)
+        rates = timetable.at(moment).tier(usage.input_tokens).rates
+        charges: list[Charge] = []
+        for component, quantity in usage.components():
+            rate = rates.get(component)
+            if rate is None:
+                return UNPRICED
+            charges.append(Charge(component, quantity, rate))
+        if (per_request := rates.get(Component.REQUEST)) is not None:
+            charges.append(Charge(Component.REQUEST, 1, per_request))
+        return Cost(total(charges), tuple(charges))
+
+    def highest_cost(self, most: Most, moment: datetime) -> int | None:
+        """The most that so much can cost, whatever kinds it turns out to be, in pico-USD.
+
+        None where a price is unknown that may be needed.
+        """
+        costs = [_highest_cost(each.at(moment), most) for each in self._serving(most.service_tier)]
+        known = [cost for cost in costs if cost is not None]
+        return max(known) if len(known) == len(costs) else None
+
+    def highest_rate(self, moment: datetime, service_tier: str | None) -> Fraction | None:
+        """The most that any token can cost, in pico-USD; None where no price is known."""
+        rates: list[Rate] = []
+        for timetable in self._serving(service_tier):
+            highest = timetable.at(moment).tiers[0]
+            found = [rate for rate in (highest.highest_input, highest.highest_output) if rate]
+            if not found:
+                return None
+            rates += found
+        return max(Fraction(rate.numerator, rate.denominator) for rate in rates)
+
+    def rate(self, component: Component, moment: datetime) -> Fraction | None:
+        """What a unit costs in the lowest tier, in pico-USD; None where no price is known."""
+        found = self._timetables[STANDARD].at(moment).tier(0).rates.get(component)
+        return None if found is None else Fraction(found.numerator, found.denominator)
+
+    def _serving(self, service_tier: str | None) -> Iterable[Timetable]:
+        """Of the tiers that may serve a call: the one it asks for, or the standard one instead."""
+        if service_tier is None:
+            return self._timetables.values()
+        asked = self._timetables.get(service_tier, _NEVER)
+        return (asked,) if service_tier == STANDARD else (asked, self._timetables[STANDARD])
+
+
+def with_per_call(rows: list[Rate], standard: Iterable[Rate]) -> list[Rate]:
+    own = {rate.component for rate in rows}
+    return rows + [r for r in standard if r.component in PER_CALL and r.component not in own]
+
+
+def _highest_cost(schedule: Schedule, most: Most) -> int | None:
+    tier = schedule.tier(most.input_tokens)
+    if tier.highest_input is None or (most.output_tokens and tier.highest_output is None):
+        return None
+    if most.audio and not {Component.INPUT_AUDIO, Component.OUTPUT_AUDIO} <= tier.rates.keys():
+        return None
+    charges = [Charge(Component.INPUT, most.input_tokens, tier.highest_input)]
+    if tier.highest_output is not None:
+        charges.append(Charge(Component.OUTPUT, most.output_tokens, tier.highest_output))
+    if most.web_searches:
+        if tier.highest_search is None:
+            return None
+        charges.append(Charge(Component.WEB_SEARCH, most.web_searches, tier.highest_search))
+    if tier.highest_request is not None:
+        charges.append(Charge(Component.REQUEST, 1, tier.highest_request))
+    return total(charges)
 
 
 def _tier(context_from: int, valid: Iterable[Rate]) -> Tier:
@@ -202,6 +260,7 @@ def _tier(context_from: int, valid: Iterable[Rate]) -> Tier:
         _highest(reachable, _INPUT_KINDS) if Component.INPUT in rates else None,
         _highest(reachable, _OUTPUT_KINDS) if Component.OUTPUT in rates else None,
         _highest(reachable, (Component.REQUEST,)) if Component.REQUEST in rates else None,
+        _highest(reachable, (Component.WEB_SEARCH,)) if Component.WEB_SEARCH in rates else None,
     )
 
 
@@ -243,13 +302,16 @@ _INPUT_KINDS = (
     Component.INPUT,
     Component.CACHED_INPUT,
     Component.CACHE_WRITE,
+    Component.CACHE_WRITE_1H,
     Component.INPUT_AUDIO,
 )
 _OUTPUT_KINDS = (Component.OUTPUT, Component.REASONING, Component.OUTPUT_AUDIO)
+_NEVER = Timetable(())
 _NO_PRICES = Tariff(())
 
 # Rows that ended long ago serve receipts only, which read them by id.
 _PRICES = """
-    SELECT upstream, model, id, component, usd, per, context_from, valid_from, valid_to
+    SELECT upstream, model, id, component, usd, per, context_from, valid_from, valid_to,
+           service_tier
     FROM billing_price WHERE valid_to IS NULL OR valid_to > now() - interval '1 day'
 """

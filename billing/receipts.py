@@ -11,17 +11,19 @@ from fractions import Fraction
 from msgspec import structs
 
 from billing.models import Entry, Price
-from billing.pricing import Charge, Rate, Tariff, rate
+from billing.pricing import Charge, Rate, Tariff
 from runestone.lib.usage import Usage, UsageSource
 
-_TOKEN_FIELDS = (
+_QUANTITIES = (
     "input_tokens",
     "cached_input_tokens",
     "cache_write_tokens",
+    "cache_write_1h_tokens",
     "input_audio_tokens",
     "output_tokens",
     "reasoning_tokens",
     "output_audio_tokens",
+    "web_searches",
 )
 
 
@@ -138,17 +140,8 @@ def _computed(usage: Usage, stated: int, named: Sequence[Price], entry: Entry) -
 
 
 def _rate(price: Price, entry: Entry) -> Rate:
-    found = rate(
-        price.id,
-        price.component,
-        price.usd,
-        price.per,
-        price.context_from,
-        price.valid_from,
-        price.valid_to,
-    )
     # The line names it, so it was valid then, whatever its period was cut to since.
-    return structs.replace(found, valid_from=entry.created, valid_to=None)
+    return structs.replace(price.rate, valid_from=entry.created, valid_to=None)
 
 
 def _exactly(charge: Charge) -> Fraction:
@@ -157,8 +150,12 @@ def _exactly(charge: Charge) -> Fraction:
 
 def _net_usage(lines: Sequence[Entry]) -> Usage:
     """Corrections carry differences, which alone are no usage: only the sum is."""
-    totals = {name: sum(getattr(line, name) for line in lines) for name in _TOKEN_FIELDS}
-    return Usage(**totals, source=UsageSource(lines[-1].usage_source))
+    totals = {name: sum(getattr(line, name) for line in lines) for name in _QUANTITIES}
+    return Usage(
+        **totals,
+        service_tier=lines[-1].service_tier,
+        source=UsageSource(lines[-1].usage_source),
+    )
 
 
 def _prices(entries: Iterable[Entry]) -> dict[int, Price]:
@@ -175,6 +172,8 @@ def _words(entry: Entry, stated: int) -> str:
         return _VOID
     if entry.kind == Entry.Kind.ORPHAN:
         return _ORPHAN
+    if entry.kind == Entry.Kind.CACHED:
+        return _CACHED
     if stated == 0:
         return "Nothing was used, so nothing is charged."
     return "The amount was stated by a reconciliation; no price row was used."
@@ -185,6 +184,7 @@ _UNPRICED = (
     "stays on the work list until a price is entered and a correction posts the amount."
 )
 _VOID = "The provider did not answer with anything that it bills, so nothing is charged."
+_CACHED = "The answer came from the response cache. No provider was called, so nothing is charged."
 _ORPHAN = (
     "The gateway died before the provider's usage was known. The amount is an estimate set by "
     "policy, from what was held; the provider's bill corrects it."

@@ -13,10 +13,11 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from msgspec import structs
 
 from billing.models import Entry, Price
-from billing.pricing import Rate, Tariff, rate
-from runestone.lib.usage import NOTHING_USED, Usage
+from billing.pricing import Tariff
+from runestone.lib.usage import NOTHING_USED, Usage, UsageSource
 
 LINES_PER_STATEMENT_MAX = 500
 
@@ -73,10 +74,12 @@ def _reconcile_some(usages: Mapping[UUID, Usage], outcome: Outcome) -> None:
 
 
 def _bill(entry: Entry, usage: Usage) -> dict[str, Any]:
+    # A bill that names no tier does not deny the one that the provider told us.
+    usage = structs.replace(usage, service_tier=usage.service_tier or entry.service_tier)
     cost = tariff_at(entry.upstream, entry.model, entry.created).cost(usage, entry.created)
     return {
         "id": str(entry.id),
-        "amount_pico": 0 if usage is NOTHING_USED else cost.amount_pico,
+        "amount_pico": 0 if usage.source is UsageSource.NONE else cost.amount_pico,
         "price_state": "unpriced" if cost.amount_pico is None else "priced",
         "price_ids": cost.price_ids,
         **usage.figures(),
@@ -86,16 +89,4 @@ def _bill(entry: Entry, usage: Usage) -> dict[str, Any]:
 def tariff_at(upstream: str, model: str, moment: datetime) -> Tariff:
     """The prices that were valid for a call admitted at `moment`."""
     rows = Price.objects.filter(upstream=upstream, model=model)
-    return Tariff(as_rate(row) for row in rows)
-
-
-def as_rate(price: Price) -> Rate:
-    return rate(
-        price.id,
-        price.component,
-        price.usd,
-        price.per,
-        price.context_from,
-        price.valid_from,
-        price.valid_to,
-    )
+    return Tariff(row.rate for row in rows)

@@ -50,6 +50,7 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
             "usd",
             "per",
             "context_from",
+            "service_tier",
             "valid_from",
             "valid_to",
             "source",
@@ -94,6 +95,7 @@ class NewPriceForm(PriceForm):
             model=data["model"],
             component=data["component"],
             context_from=data["context_from"],
+            service_tier=data["service_tier"],
             valid_from__lt=data["valid_from"],
             valid_to=None,
         ).update(valid_to=data["valid_from"])
@@ -108,12 +110,12 @@ class PriceAdmin(DeskAdmin):
     search_help_text = "Upstream, model or source"
     ordering = ("model", "upstream", "component", "context_from", "-valid_from")
     fieldsets = (
-        (None, {"fields": ("used", ("upstream", "model"), "component")}),
+        (None, {"fields": ("used", ("upstream", "model"), ("component", "service_tier"))}),
         ("Price", {"fields": (("usd", "per"), "context_from")}),
         ("Validity", {"fields": ("valid_from", "valid_to", "source")}),
     )
     add_fieldsets = (
-        (None, {"fields": (("upstream", "model"), "component")}),
+        (None, {"fields": (("upstream", "model"), ("component", "service_tier"))}),
         ("Price", {"fields": (("usd", "per"), "context_from")}),
         ("Validity", {"fields": ("valid_from", _SUPERSEDE, "valid_to", "source")}),
     )
@@ -176,7 +178,8 @@ class PriceAdmin(DeskAdmin):
     @column("tier")
     def tier(self, obj: Price) -> SafeString:
         words = f"from {obj.context_from:,} tokens" if obj.context_from else "any length"
-        return format_html('<span class="rs-number">{}</span>', words)
+        tier = f"{obj.service_tier}, {words}" if obj.service_tier else words
+        return format_html('<span class="rs-number">{}</span>', tier)
 
     @column("validity", label=STATE_COLOURS)
     def state(self, obj: Price) -> str:

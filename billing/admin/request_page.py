@@ -12,16 +12,24 @@ from runestone.admin.parts import EMPTY
 from runestone.lib.ids import request_name
 from runestone.lib.money import PICO_PER_USD, format_usd
 
-_KIND_COLOURS = {"charge": "", "void": "", "correction": "info", "orphan": "warning"}
+_KIND_COLOURS = {
+    "charge": "",
+    "void": "",
+    "correction": "info",
+    "orphan": "warning",
+    "cached": "info",
+}
 _STATE_COLOURS = {"priced": "success", "estimated": "warning", "unpriced": "danger"}
 _TOKENS = (
     ("input", "input_tokens"),
     ("of it cached", "cached_input_tokens"),
     ("of it written to the cache", "cache_write_tokens"),
+    ("for an hour", "cache_write_1h_tokens"),
     ("of it audio", "input_audio_tokens"),
     ("output", "output_tokens"),
     ("of it reasoning", "reasoning_tokens"),
     ("of it audio", "output_audio_tokens"),
+    ("web searches", "web_searches"),
 )
 
 
@@ -156,7 +164,8 @@ def _receipt_line(line: ReceiptLine) -> dict[str, Any]:
 def _rate(price: Price) -> str:
     unit = "1M" if price.per == TOKENS_PER_PRICE else f"{price.per:,}"
     tier = f", from {price.context_from:,} tokens" if price.context_from else ""
-    return f"${plain(price.usd)} per {unit}{tier}"
+    service = f", {price.service_tier} tier" if price.service_tier else ""
+    return f"${plain(price.usd)} per {unit}{tier}{service}"
 
 
 def _amount(pico: int | None) -> str:

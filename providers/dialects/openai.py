@@ -18,15 +18,18 @@ from providers.wire import (
     CompletionChunk,
     ModelAnswer,
     ModelCall,
+    ModelRequest,
     Operation,
     UsageFigures,
 )
 from runestone.lib import sse
 from runestone.lib.errors import UpstreamBroken, UpstreamError
-from runestone.lib.usage import Usage
+from runestone.lib.usage import STANDARD, Usage
 
 _answer = msgspec.json.Decoder(ModelAnswer)
 _chunk = msgspec.json.Decoder(CompletionChunk)
+# What vendors call the tier that has no price of its own; "auto" and none say nothing else.
+_STANDARD_TIERS = (None, "auto", "default", "standard", "on_demand")
 _true = msgspec.Raw(b"true")
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -38,6 +41,7 @@ class OpenAIDialect:
     )
     stream_type: ClassVar[str] = sse.MEDIA_TYPE
     request_id_header: ClassVar[str] = "x-request-id"
+    names_output_cap: ClassVar[bool] = False
 
     def request(
         self, call: ModelCall, target: Target, *, output_tokens_max: int | None
@@ -73,11 +77,15 @@ class OpenAIDialect:
             raise self.failure(answer.error)
         if getattr(answer, call.operation.answer) is None:
             raise UpstreamBroken("The provider's answer is not what was asked for.")
-        return Answer(body, read_usage(answer.usage))
+        usage = read_usage(
+            answer.usage,
+            service_tier=answer.service_tier,
+            web_searches=call.request.web_searches,
+        )
+        return Answer(body, usage)
 
     def relay(self, call: ModelCall) -> "OpenAIRelay":
-        request = call.request
-        return OpenAIRelay(wants_usage_chunk=request.wants_usage_chunk, choices=request.choices)
+        return OpenAIRelay(call.request)
 
     def failure(self, detail: Any) -> UpstreamError:
         """An error under a 200."""
@@ -98,10 +106,11 @@ class OpenAIRelay:
     # Usage, or a reason to finish, that is not null.
     _told = re.compile(rb'"usage": ?\{|"finish_reason": ?"')
 
-    def __init__(self, *, wants_usage_chunk: bool, choices: int) -> None:
+    def __init__(self, request: ModelRequest) -> None:
         self._reader = sse.Reader()
-        self._wants_usage_chunk = wants_usage_chunk
-        self._choices = choices
+        self._wants_usage_chunk = request.wants_usage_chunk
+        self._choices = request.choices
+        self._web_searches = request.web_searches
         # Which choices have named their finish_reason.
         self._finished: set[int] = set()
         self._done = False
@@ -151,7 +160,11 @@ class OpenAIRelay:
                 choice.index for choice in chunk.choices or () if choice.finish_reason
             }
             if chunk.figures is not None:
-                self._usage = read_usage(chunk.figures)
+                self._usage = read_usage(
+                    chunk.figures,
+                    service_tier=chunk.service_tier,
+                    web_searches=self._web_searches,
+                )
             if chunk.error:
                 raise refusal(502, {}, chunk.error)
             if chunk.usage is not None and not chunk.choices and not self._wants_usage_chunk:
@@ -172,8 +185,13 @@ def _decoded(payload: bytes) -> CompletionChunk:
         raise UpstreamBroken("The provider sent an event that we cannot read.") from None
 
 
-def read_usage(figures: UsageFigures | None) -> Usage | None:
-    """The provider's figures as `Usage`; None if it gave none, or none that can be true."""
+def read_usage(
+    figures: UsageFigures | None, *, service_tier: str | None = None, web_searches: int = 0
+) -> Usage | None:
+    """The provider's figures as `Usage`; None if it gave none, or none that can be true.
+
+    `service_tier` is the one that it says served the call.
+    """
     if figures is None or figures.prompt_tokens is None:
         return None
     prompt = figures.prompt_tokens_details
@@ -186,6 +204,8 @@ def read_usage(figures: UsageFigures | None) -> Usage | None:
         "input_audio_tokens": (prompt and prompt.audio_tokens) or 0,
         "reasoning_tokens": (completion and completion.reasoning_tokens) or 0,
         "output_audio_tokens": (completion and completion.audio_tokens) or 0,
+        "web_searches": web_searches,
+        "service_tier": STANDARD if service_tier in _STANDARD_TIERS else service_tier,
     }
     try:
         return msgspec.convert(usage, Usage)

@@ -37,6 +37,7 @@ class ModelAnswer(Struct):
     data: list[Raw] | None = None
     results: list[Raw] | None = None
     usage: UsageFigures | None = None
+    service_tier: str | None = None
     error: Any = None
 
 
@@ -58,6 +59,7 @@ class CompletionChunk(Struct):
     usage: UsageFigures | None = None
     # Groq's own place for it.
     x_groq: GroqExtras | None = None
+    service_tier: str | None = None
     error: Any = None
 
     @property

@@ -19,15 +19,20 @@ from providers.wire.kinds import (
     ServiceTier,
     TopLogprobs,
 )
+from runestone.lib.usage import STANDARD
 
 MESSAGES_MAX = 10_000
 TOOLS_MAX = 128
+
+# Anthropic's extension: the prompt up to here is worth caching.
+CacheControl = JSONObject | None
 
 # Parts of a message.
 
 
 class Text(Struct, tag_field="type", tag="text"):
     text: str
+    cache_control: CacheControl = None
 
 
 class ImageUrl(Struct):
@@ -37,6 +42,7 @@ class ImageUrl(Struct):
 
 class Image(Struct, tag_field="type", tag="image_url"):
     image_url: ImageUrl
+    cache_control: CacheControl = None
 
 
 class AudioData(Struct):
@@ -56,6 +62,7 @@ class FileData(Struct):
 
 class File(Struct, tag_field="type", tag="file"):
     file: FileData
+    cache_control: CacheControl = None
 
 
 class Refusal(Struct, tag_field="type", tag="refusal"):
@@ -72,16 +79,19 @@ AssistantParts = Annotated[list[Text | Refusal], Meta(min_length=1)]
 class Developer(Struct, tag_field="role", tag="developer", kw_only=True):
     content: str | TextParts
     name: str | None = None
+    cache_control: CacheControl = None
 
 
 class System(Struct, tag_field="role", tag="system", kw_only=True):
     content: str | TextParts
     name: str | None = None
+    cache_control: CacheControl = None
 
 
 class User(Struct, tag_field="role", tag="user", kw_only=True):
     content: str | UserParts
     name: str | None = None
+    cache_control: CacheControl = None
 
 
 class CalledFunction(Struct):
@@ -116,11 +126,15 @@ class Assistant(Struct, tag_field="role", tag="assistant", kw_only=True):
     audio: AudioReference | None = None
     tool_calls: list[FunctionCall | CustomCall] | None = None
     function_call: CalledFunction | None = None
+    # OpenRouter's extension: what a model thought, as its maker signed it.
+    reasoning_details: list[JSONObject] | None = None
+    cache_control: CacheControl = None
 
 
 class Tool(Struct, tag_field="role", tag="tool", kw_only=True):
     tool_call_id: str
     content: str | UserParts
+    cache_control: CacheControl = None
 
 
 class Function(Struct, tag_field="role", tag="function", kw_only=True):
@@ -142,6 +156,7 @@ class FunctionSpec(Struct):
 
 class FunctionTool(Struct, tag_field="type", tag="function"):
     function: FunctionSpec
+    cache_control: CacheControl = None
 
 
 class CustomSpec(Struct):
@@ -255,7 +270,22 @@ class ChatRequest(GeneratingRequest, kw_only=True):
     @property
     def refers_outside(self) -> bool:
         by_reference = any(isinstance(part, Image | Audio | File) for part in self._parts())
-        return by_reference or self._refers_to_audio
+        return by_reference or self._refers_to_audio or self.web_searches > 0
+
+    @property
+    def service_tier_asked(self) -> str | None:
+        match self.service_tier:
+            case None | "auto":
+                return None
+            case "default":
+                return STANDARD
+            case named:
+                return named
+
+    @property
+    def web_searches(self) -> int:
+        # The models that take the option search once a call, whether it helps or not.
+        return 0 if self.web_search_options is None else 1
 
     @property
     def may_be_audio(self) -> bool:

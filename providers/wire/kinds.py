@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from runestone.lib.usage import STANDARD
+
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -80,6 +82,16 @@ class ModelRequest(Struct, kw_only=True):
     def refers_outside(self) -> bool:
         """Whether the prompt's tokens are not bounded by the bytes of the body: an image by URL."""
         return False
+
+    @property
+    def service_tier_asked(self) -> str | None:
+        """Empty for the standard one; None leaves the choice to the provider."""
+        return STANDARD
+
+    @property
+    def web_searches(self) -> int:
+        """How many searches the provider will make, and charge for."""
+        return 0
 
     @property
     def may_be_audio(self) -> bool:

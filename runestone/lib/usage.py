@@ -9,6 +9,8 @@ import msgspec
 # Larger figures than any call can have are a provider's mistake, and would not fit a ledger line.
 Quantity = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 Tier = Annotated[str, msgspec.Meta(max_length=16)]
+# The service tier that has no name of its own.
+STANDARD = ""
 
 
 class UsageSource(StrEnum):
@@ -53,7 +55,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_tokens: Quantity = 0
     output_audio_tokens: Quantity = 0
     web_searches: Quantity = 0
-    service_tier: Tier = ""
+    service_tier: Tier = STANDARD
     source: UsageSource = UsageSource.REPORTED
 
     def __post_init__(self) -> None:

@@ -68,6 +68,9 @@ class House:
             "api_key_id": self.key.pk,
             "upstream": UPSTREAM,
             "model": MODEL,
+            "service_tier": "",
+            "attempt": 1,
+            "byok": False,
             "amount_pico": amount_pico,
             "estimate_pico": amount_pico // 10,
             "budgets": [self.budget.pk],
@@ -107,12 +110,8 @@ class House:
             "amount_pico": cost.amount_pico,
             "price_state": "unpriced" if cost.amount_pico is None else "priced",
             "price_ids": cost.price_ids,
-            "usage_source": usage.source.value,
-            **{name: getattr(usage, name) for name in TOKEN_FIELDS},
+            **usage.figures(),
         }
-
-
-TOKEN_FIELDS = [name for name in Usage.__struct_fields__ if name.endswith("_tokens")]
 
 
 @pytest.fixture

@@ -117,18 +117,6 @@ MESSAGES = [{"role": "user", "content": "Hi"}]
         ({"messages": MESSAGES, "n": 1.5}, "n", "invalid_type", "integer"),
         ({"messages": MESSAGES, "max_tokens": "many"}, "max_tokens", "invalid_type", "a string"),
         ({"messages": MESSAGES, "stream": "yes"}, "stream", "invalid_type", "a boolean"),
-        (
-            {"messages": MESSAGES, "service_tier": "priority"},
-            "service_tier",
-            "unsupported_value",
-            "",
-        ),
-        (
-            {"messages": MESSAGES, "web_search_options": {}},
-            "web_search_options",
-            "unsupported_parameter",
-            "",
-        ),
     ],
 )
 def test_a_bad_request_names_its_place(

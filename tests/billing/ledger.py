@@ -48,6 +48,9 @@ class Account:
             "api_key_id": self.api_key.id,
             "upstream": "nobody",
             "model": "m",
+            "service_tier": "",
+            "attempt": 1,
+            "byok": False,
             "amount_pico": amount,
             "estimate_pico": None if amount is None else amount // 2,
             **fields,
@@ -67,14 +70,16 @@ def window_of(budget: Budget) -> tuple[int, int]:
     return window.posted_pico, window.pending_pico
 
 
-TOKENS = (
+QUANTITIES = (
     "input_tokens",
     "cached_input_tokens",
     "cache_write_tokens",
+    "cache_write_1h_tokens",
     "input_audio_tokens",
     "output_tokens",
     "reasoning_tokens",
     "output_audio_tokens",
+    "web_searches",
 )
 
 
@@ -86,7 +91,8 @@ def line(attempt: dict[str, Any], amount: int | None, **fields: Any) -> dict[str
         "amount_pico": amount,
         "price_state": "unpriced" if amount is None else "priced",
         "price_ids": [],
-        **dict.fromkeys(TOKENS, 0),
+        **dict.fromkeys(QUANTITIES, 0),
+        "service_tier": "",
         "usage_source": "reported",
         "status": 200,
         "error": "",

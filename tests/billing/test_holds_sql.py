@@ -295,7 +295,7 @@ def test_a_line_keeps_all_that_it_was_given(acme, hold, settle):
     attempt = acme.attempt(10)
     hold(attempt)
     given = {
-        **{name: number for number, name in enumerate(ledger.TOKENS, 1)},
+        **{name: number for number, name in enumerate(ledger.QUANTITIES, 1)},
         "price_ids": [3, 1, 2],
         "usage_source": "counted",
         "price_state": "estimated",

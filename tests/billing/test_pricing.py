@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import providers
 from billing.models import Price
-from billing.pricing import FALLBACKS, Rate, Tariff, rate
+from billing.pricing import FALLBACKS, Most, Rate, Tariff, rate
 from runestone.lib.money import pico_from_usd
-from runestone.lib.usage import NOTHING_USED, Component, Usage
+from runestone.lib.usage import NOTHING_USED, STANDARD, Component, Usage
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -22,8 +22,18 @@ LATER = datetime(2027, 1, 1, tzinfo=UTC)
 MILLION = 1_000_000
 
 
-def row(component, usd, *, number=1, per=MILLION, context_from=0, since=THEN, until=None):
-    return rate(number, component, Decimal(usd), per, context_from, since, until)
+def row(
+    component,
+    usd,
+    *,
+    number=1,
+    per=MILLION,
+    context_from=0,
+    since=THEN,
+    until=None,
+    service_tier=STANDARD,
+):
+    return rate(number, component, Decimal(usd), per, context_from, since, until, service_tier)
 
 
 # Random tariffs and usages.
@@ -50,7 +60,13 @@ def tariffs(draw, always=frozenset()):
 
 
 PLAIN = frozenset({Component.INPUT, Component.OUTPUT})
-AUDIO = frozenset({Component.INPUT_AUDIO, Component.OUTPUT_AUDIO})
+# Those without a fallback.
+EVERY_KIND = PLAIN | {
+    Component.INPUT_AUDIO,
+    Component.OUTPUT_AUDIO,
+    Component.CACHE_WRITE_1H,
+    Component.WEB_SEARCH,
+}
 
 
 @st.composite
@@ -59,6 +75,7 @@ def usages(draw, input_max=2_000_000, output_max=2_000_000):
     output_tokens = draw(st.integers(0, output_max))
     cached = draw(st.integers(0, input_tokens))
     written = draw(st.integers(0, input_tokens - cached))
+    for_an_hour = draw(st.integers(0, written))
     heard = draw(st.integers(0, input_tokens - cached - written))
     thought = draw(st.integers(0, output_tokens))
     spoken = draw(st.integers(0, output_tokens - thought))
@@ -66,10 +83,12 @@ def usages(draw, input_max=2_000_000, output_max=2_000_000):
         input_tokens=input_tokens,
         cached_input_tokens=cached,
         cache_write_tokens=written,
+        cache_write_1h_tokens=for_an_hour,
         input_audio_tokens=heard,
         output_tokens=output_tokens,
         reasoning_tokens=thought,
         output_audio_tokens=spoken,
+        web_searches=draw(st.integers(0, 3)),
     )
 
 
@@ -118,39 +137,44 @@ def has_audio(usage):
 def test_a_hold_covers_every_charge_within_its_bounds(rates, usage, more_input, more_output):
     """The invariant on which hard budgets stand."""
     tariff = Tariff(rates)
-    held = tariff.highest_cost(
-        usage.input_tokens + more_input, usage.output_tokens + more_output, NOW
-    )
-    charged = tariff.cost(usage, NOW).amount_pico
-    assert held is not None
-    assert charged is None or charged <= held
-
-
-@given(tariffs(always=PLAIN | AUDIO), usages(), tokens, tokens)
-def test_what_can_be_held_for_can_be_charged(rates, usage, more_input, more_output):
-    tariff = Tariff(rates)
-    held = tariff.highest_cost(
+    most = Most(
         usage.input_tokens + more_input,
         usage.output_tokens + more_output,
-        NOW,
+        web_searches=usage.web_searches,
+    )
+    held = tariff.highest_cost(most, NOW)
+    charged = tariff.cost(usage, NOW).amount_pico
+    assert charged is None or (held is not None and charged <= held)
+
+
+@given(tariffs(always=EVERY_KIND), usages(), tokens, tokens)
+def test_what_can_be_held_for_can_be_charged(rates, usage, more_input, more_output):
+    tariff = Tariff(rates)
+    most = Most(
+        usage.input_tokens + more_input,
+        usage.output_tokens + more_output,
+        web_searches=usage.web_searches,
         audio=has_audio(usage),
     )
-    assert tariff.cost(usage, NOW).amount_pico <= held
+    assert tariff.cost(usage, NOW).amount_pico <= tariff.highest_cost(most, NOW)
 
 
 def test_audio_without_a_price_cannot_be_held_for():
     tariff = Tariff([row("input", "1"), row("output", "1"), row("input_audio", "1")])
-    assert tariff.highest_cost(10, 10, NOW) is not None
-    assert tariff.highest_cost(10, 10, NOW, audio=True) is None
+    assert tariff.highest_cost(Most(10, 10), NOW) is not None
+    assert tariff.highest_cost(Most(10, 10, audio=True), NOW) is None
 
 
 @given(tariffs(), st.data())
 def test_a_hold_covers_every_split_of_the_same_totals(rates, data):
     tariff = Tariff(rates)
     one, other = (data.draw(usages(input_max=300_000, output_max=10)) for _ in range(2))
-    held = tariff.highest_cost(
-        max(one.input_tokens, other.input_tokens), max(one.output_tokens, other.output_tokens), NOW
+    most = Most(
+        max(one.input_tokens, other.input_tokens),
+        max(one.output_tokens, other.output_tokens),
+        web_searches=3,
     )
+    held = tariff.highest_cost(most, NOW)
     for usage in (one, other):
         charged = tariff.cost(usage, NOW).amount_pico
         assert held is None or charged is None or charged <= held
@@ -167,7 +191,7 @@ def test_a_hold_covers_a_cheaper_tier_that_is_not_reached():
             row("request", "0.1", per=1, context_from=1_000),
         ]
     )
-    held = tariff.highest_cost(1_000, 10, NOW)
+    held = tariff.highest_cost(Most(1_000, 10), NOW)
     assert held >= tariff.cost(Usage(input_tokens=999, output_tokens=10), NOW).amount_pico
 
 
@@ -197,6 +221,8 @@ def test_a_kind_without_a_price_costs_what_it_is_a_kind_of(component, priced_as)
         Usage(output_tokens=1),
         Usage(input_tokens=1, input_audio_tokens=1),
         Usage(output_tokens=1, output_audio_tokens=1),
+        Usage(input_tokens=1, cache_write_tokens=1, cache_write_1h_tokens=1),
+        Usage(web_searches=1),
     ],
 )
 def test_an_unknown_price_is_unknown_and_never_zero(usage):
@@ -205,7 +231,51 @@ def test_an_unknown_price_is_unknown_and_never_zero(usage):
     tariff = Tariff([row(each.value, "1") for each in known - {component}])
     assert tariff.cost(usage, NOW).amount_pico is None
     assert Tariff([]).cost(usage, NOW).amount_pico is None
-    assert Tariff([]).highest_cost(1, 1, NOW) is None
+    assert Tariff([]).highest_cost(Most(1, 1), NOW) is None
+
+
+# Service tiers.
+
+FLEX_AND_PRIORITY = [
+    row("input", "10"),
+    row("output", "10"),
+    row("web_search", "0.01", per=1),
+    row("input", "5", service_tier="flex"),
+    row("output", "5", service_tier="flex"),
+    row("input", "20", service_tier="priority"),
+    row("output", "20", service_tier="priority"),
+]
+
+
+@pytest.mark.parametrize(
+    ("service_tier", "usd"), [(STANDARD, 10), ("flex", 5), ("priority", 20), ("scale", None)]
+)
+def test_a_service_tier_has_its_own_price(service_tier, usd):
+    usage = Usage(input_tokens=MILLION, service_tier=service_tier)
+    amount = Tariff(FLEX_AND_PRIORITY).cost(usage, NOW).amount_pico
+    assert amount == (None if usd is None else pico_from_usd(usd))
+
+
+def test_a_search_costs_the_same_in_every_tier():
+    usage = Usage(web_searches=1, service_tier="flex")
+    assert Tariff(FLEX_AND_PRIORITY).cost(usage, NOW).amount_pico == pico_from_usd("0.01")
+
+
+@pytest.mark.parametrize(
+    ("asked", "usd"),
+    [
+        (STANDARD, 10),
+        ("priority", 20),
+        # Where there is no room in the cheap tier the provider may serve the call in the usual one.
+        ("flex", 10),
+        ("scale", None),
+        # The provider chooses.
+        (None, 20),
+    ],
+)
+def test_a_hold_covers_every_tier_that_may_serve_the_call(asked, usd):
+    held = Tariff(FLEX_AND_PRIORITY).highest_cost(Most(MILLION, service_tier=asked), NOW)
+    assert held == (None if usd is None else pico_from_usd(usd))
 
 
 def test_a_price_of_zero_is_known():
@@ -265,7 +335,7 @@ def test_a_hold_knows_only_the_prices_of_its_moment():
     change = datetime(2026, 3, 1, tzinfo=UTC)
     output = row("output", "0")
     tariff = Tariff([row("input", "9", until=change), row("input", "2", since=change), output])
-    assert pico_from_usd(2) <= tariff.highest_cost(MILLION, 0, change) < pico_from_usd(3)
+    assert pico_from_usd(2) <= tariff.highest_cost(Most(MILLION), change) < pico_from_usd(3)
 
 
 # Prices in the database.
@@ -308,7 +378,14 @@ def test_adjacent_periods_are_allowed():
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "other", [{"upstream": "globex"}, {"model": "n"}, {"component": "output"}, {"context_from": 1}]
+    "other",
+    [
+        {"upstream": "globex"},
+        {"model": "n"},
+        {"component": "output"},
+        {"context_from": 1},
+        {"service_tier": "flex"},
+    ],
 )
 def test_another_component_is_not_in_the_way(other):
     price()
@@ -334,7 +411,7 @@ def test_nonsense_is_refused_by_the_database(fields, constraint):
 def test_a_price_keeps_all_its_digits():
     made = price(usd="123456789012.123456789012")
     made.refresh_from_db()
-    found = rate(made.id, made.component, made.usd, made.per, 0, THEN, None)
+    found = rate(made.id, made.component, made.usd, made.per, 0, THEN, None, STANDARD)
     assert Fraction(found.numerator, found.denominator) == Fraction(123456789012123456789012, 10**6)
 
 
@@ -347,7 +424,9 @@ def test_every_shipped_price_is_a_whole_number_of_pico_dollars_a_token():
     for model in CATALOGUE["models"]:
         for each in model["prices"]:
             assert isinstance(each["usd"], str), model["name"]
-            found = rate(1, each["component"], Decimal(each["usd"]), MILLION, 0, THEN, None)
+            found = rate(
+                1, each["component"], Decimal(each["usd"]), MILLION, 0, THEN, None, STANDARD
+            )
             assert found.numerator % found.denominator == 0, (model["name"], each)
 
 
@@ -358,5 +437,5 @@ def test_every_shipped_model_can_be_held_for():
             for each in model["prices"]
         ]
         output_tokens = 16_384 if "chat" in model["capabilities"] else 0
-        bound = Tariff(rates).highest_cost(model["context_window"] or 1, output_tokens, NOW)
+        bound = Tariff(rates).highest_cost(Most(model["context_window"] or 1, output_tokens), NOW)
         assert bound is not None, model["name"]

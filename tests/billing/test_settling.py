@@ -9,7 +9,7 @@ from django.conf import settings
 
 from billing.holds import Accountant, Hold
 from billing.models import Entry
-from billing.pricing import PriceBook
+from billing.pricing import Most, PriceBook
 from runestone.lib.database import Connection, conninfo
 from runestone.lib.ids import uuid7
 from runestone.lib.usage import Usage, UsageSource
@@ -39,9 +39,7 @@ def held(made: Accountant, account, **fields) -> Hold:
             "api_key_id": account.api_key.id,
             "upstream": "mock",
             "model": "gpt-4o-mini",
-            "input_tokens_max": 100,
-            "output_tokens_max": 5,
-            "audio": False,
+            "most": Most(100, 5),
             "counted": Usage(input_tokens=10, source=UsageSource.COUNTED),
             "streamed": True,
             **fields,

@@ -55,6 +55,7 @@ def test_it_works(ask, line, attempt):
         "cached_tokens": 0,
         "completion_tokens": 4,
         "reasoning_tokens": 0,
+        "service_tier": "default",
         "amount_pico": 4 * 150_000 + 4 * 600_000,
         "status": 200,
         "streamed": False,

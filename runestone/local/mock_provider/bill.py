@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from runestone.local.mock_provider.prices import Price
+from runestone.local.mock_provider.prices import DEFAULT_TIER, Price
 
 
 class Line(msgspec.Struct):
@@ -22,6 +22,7 @@ class Line(msgspec.Struct):
     cached_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
+    service_tier: str = DEFAULT_TIER
     amount_pico: int = 0
     status: int = 200
     streamed: bool = False
@@ -55,7 +56,7 @@ class Bill:
     def append(self, line: Line, price: Price) -> None:
         """Price the line, stamp it, write it. Provider.charge sees to it that it is once."""
         line.amount_pico = price.amount_pico(
-            line.prompt_tokens, line.cached_tokens, line.completion_tokens
+            line.prompt_tokens, line.cached_tokens, line.completion_tokens, line.service_tier
         )
         line.at = datetime.now(UTC).isoformat()
         data = _encode(line) + b"\n"

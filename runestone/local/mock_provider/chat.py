@@ -6,6 +6,7 @@ from runestone.local.mock_provider import errors, requests
 from runestone.local.mock_provider.answers import answers, prompt_tokens
 from runestone.local.mock_provider.errors import BrokenOffError, HungUpError
 from runestone.local.mock_provider.exchange import HTML, JSON, Exchange
+from runestone.local.mock_provider.prices import granted
 from runestone.local.mock_provider.provider import Provider
 from runestone.local.mock_provider.replies import CHAT, Task
 from runestone.local.mock_provider.scenarios import NORMAL, Scenario
@@ -29,6 +30,7 @@ async def chat(exchange: Exchange, provider: Provider) -> None:
         answers(request, scenario),
         bool(request.stream),
         request.stream_options,
+        service_tier=granted(request.service_tier),
     )
     await Work(exchange, provider, task, scenario).run()
 

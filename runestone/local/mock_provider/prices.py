@@ -9,6 +9,16 @@ import msgspec
 from runestone.local.mock_provider import scenarios
 
 
+DEFAULT_TIER = "default"
+# What a tier costs, of the default one's price. All prices are even, so half of one is whole.
+TIER_PERCENT = {DEFAULT_TIER: 100, "flex": 50, "priority": 200}
+
+
+def granted(service_tier: str | None) -> str:
+    """The tier that serves a call: the one it asks for, if there is such a one."""
+    return service_tier if service_tier in TIER_PERCENT else DEFAULT_TIER
+
+
 class Price(msgspec.Struct, frozen=True):
     """One model's price; reasoning is part of the output, cached input of the prompt."""
 
@@ -16,10 +26,13 @@ class Price(msgspec.Struct, frozen=True):
     cached_input: int
     output: int
 
-    def amount_pico(self, prompt: int, cached: int, completion: int) -> int:
+    def amount_pico(
+        self, prompt: int, cached: int, completion: int, service_tier: str = DEFAULT_TIER
+    ) -> int:
         """The whole amount of a call. Integers only, so there is nothing to round."""
         fresh = (prompt - cached) * self.input
-        return fresh + cached * self.cached_input + completion * self.output
+        amount = fresh + cached * self.cached_input + completion * self.output
+        return amount * TIER_PERCENT[service_tier] // 100
 
 
 ANY_OTHER = Price(1_000_000, 500_000, 2_000_000)

@@ -16,6 +16,7 @@ from runestone.local.mock_provider import errors
 from runestone.local.mock_provider.answers import Answer
 from runestone.local.mock_provider.bill import Line
 from runestone.local.mock_provider.errors import BrokenOffError
+from runestone.local.mock_provider.prices import DEFAULT_TIER
 from runestone.local.mock_provider.requests import StreamOptions
 from runestone.local.mock_provider.scenarios import Scenario
 from runestone.local.mock_provider.tools import Call
@@ -43,6 +44,7 @@ USAGE = (
     b'"completion_tokens_details":{"reasoning_tokens":%d,"audio_tokens":0,'
     b'"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}'
 )
+TIER = b'"service_tier":"%s"'
 TOOL_CALL = b'{"id":"%s","type":"function","function":{"name":%s,"arguments":%s}}'
 
 
@@ -60,7 +62,14 @@ def whole(number: bytes, task: Task, usage: bytes | None) -> bytes:
         for index, made in enumerate(task.answers)
     )
     tail = b"" if usage is None else b',"usage":' + usage
-    return task.wire.reply % (number, time(), encode(task.model), choices, tail)
+    reply = task.wire.reply % (number, time(), encode(task.model), choices, tail)
+    return _in_its_tier(reply, task)
+
+
+def _in_its_tier(told: bytes, task: Task) -> bytes:
+    if task.service_tier == DEFAULT_TIER:
+        return told
+    return told.replace(TIER % DEFAULT_TIER.encode(), TIER % task.service_tier.encode())
 
 
 def _text(made: Answer) -> bytes:
@@ -167,6 +176,7 @@ class Task(NamedTuple):
     stream: bool
     stream_options: StreamOptions | None
     unseen: int = 0  # Completion tokens that were made and thrown away (best_of).
+    service_tier: str = DEFAULT_TIER
 
 
 class Stream:
@@ -178,7 +188,7 @@ class Stream:
         self.open = len(task.answers)
         self.reports = bool(options.include_usage) and not scenario.no_usage
         self.padded = options.include_obfuscation is not False
-        self.head = task.wire.head % (number, time(), encode(task.model))
+        self.head = _in_its_tier(task.wire.head % (number, time(), encode(task.model)), task)
         self.completion = self.reasoning = 0
 
     def events(self) -> Iterator[Event]:

@@ -55,6 +55,7 @@ class ChatRequest(msgspec.Struct):
     max_tokens: AtLeastOne | None = None
     max_completion_tokens: AtLeastOne | None = None
     stop: str | list[str] | None = None
+    service_tier: str | None = None
     # Kept raw: most calls never look into them.
     tools: msgspec.Raw = NULL
     tool_choice: msgspec.Raw = NULL

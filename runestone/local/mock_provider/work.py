@@ -38,6 +38,7 @@ class Work:
             model=self.task.model,
             prompt_tokens=prompt,
             cached_tokens=min(scenario.cached, prompt),
+            service_tier=self.task.service_tier,
             streamed=self.task.stream and not as_json,
         )
 
