@@ -4,10 +4,12 @@ from providers.dialects.azure import AzureDialect
 from providers.dialects.base import Dialect, Target
 from providers.dialects.echo import EchoDialect
 from providers.dialects.mending import Mended
+from providers.dialects.ollama import OllamaDialect
 from providers.dialects.openai import OpenAIDialect
 
 DIALECTS: dict[str, Dialect] = {
-    dialect.name: dialect for dialect in (OpenAIDialect(), AzureDialect(), EchoDialect())
+    dialect.name: dialect
+    for dialect in (OpenAIDialect(), AzureDialect(), OllamaDialect(), EchoDialect())
 }
 
 

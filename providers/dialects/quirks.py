@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from runestone.lib.errors import BadRequest
+from providers.dialects.unsupported import unsupported
 
 _null = msgspec.Raw(b"null")
 
@@ -59,11 +59,7 @@ def fitted(fields: dict[str, msgspec.Raw], quirks: Quirks) -> dict[str, msgspec.
     """A request's fields as the vendor takes them. Raises BadRequest for what it cannot do."""
     for name in fields:
         if name in quirks.refuse_fields and fields[name] != _null:
-            raise BadRequest(
-                f"Unsupported parameter: '{name}' is not supported by this model's provider.",
-                param=name,
-                code="unsupported_parameter",
-            )
+            raise unsupported(name, f"'{name}'")
     left_out = quirks.refuse_fields | quirks.drop_fields
     return {
         quirks.rename_fields.get(name, name): value
