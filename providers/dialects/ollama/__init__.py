@@ -25,6 +25,7 @@ class OllamaDialect:
     stream_type: ClassVar[str] = "application/x-ndjson"
     # Ollama itself gives none; a proxy before it may.
     request_id_header: ClassVar[str] = "x-request-id"
+    names_output_cap: ClassVar[bool] = False
 
     def request(
         self, call: ModelCall, target: Target, *, output_tokens_max: int | None

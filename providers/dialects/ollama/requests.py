@@ -14,7 +14,7 @@ from msgspec import Raw
 from providers.dialects.ollama.messages import told
 from providers.dialects.unsupported import unsupported
 from providers.wire import OWN_FIELDS, ChatRequest, ModelCall
-from providers.wire.chat import CustomTool, JSONFormat, JSONSchemaFormat
+from providers.wire.chat import CustomTool, FunctionTool, JSONFormat, JSONSchemaFormat
 from runestone.lib.errors import BadRequest
 
 Fields = dict[str, Any]
@@ -101,13 +101,19 @@ def _tools(request: ChatRequest) -> list[Fields] | None:
         return None
     if request.tool_choice not in (None, "auto", "none"):
         raise unsupported("tool_choice", "a forced tool")
-    for number, tool in enumerate(request.tools):
-        if isinstance(tool, CustomTool):
-            raise unsupported(f"tools[{number}].type", "a custom tool", "describe it as a function")
-    if request.tool_choice == "none":
-        return None
-    tools: list[Fields] = msgspec.to_builtins(request.tools)
-    return tools
+    tools = [_tool(tool, f"tools[{number}]") for number, tool in enumerate(request.tools)]
+    return None if request.tool_choice == "none" else tools
+
+
+def _tool(tool: FunctionTool | CustomTool, path: str) -> Fields:
+    if isinstance(tool, CustomTool):
+        raise unsupported(f"{path}.type", "a custom tool", "describe it as a function")
+    function = {
+        "name": tool.function.name,
+        "description": tool.function.description or "",
+        "parameters": {"type": "object", "properties": {}, **(tool.function.parameters or {})},
+    }
+    return {"type": "function", "function": function}
 
 
 def _format(request: ChatRequest) -> str | Fields | None:
