@@ -1,6 +1,8 @@
 """An upstream's error in the caller's eyes, whatever wire it came over."""
 
+import re
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 import msgspec
@@ -18,6 +20,7 @@ _CALLERS_FAULT = {400, 409, 413, 415, 422}
 # Headers of a refusal that help the caller to wait.
 _PASSED_ON = ("retry-after", "retry-after-ms")
 _MESSAGE_CHARACTERS_MAX = 2_000
+_DELAY = re.compile(r"(\d{1,5}(?:\.\d{1,9})?)s")
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -54,13 +57,13 @@ def refusal(status: int, headers: Mapping[str, str], detail: Any) -> UpstreamErr
             status=429,
             type=str(detail.get("type") or "requests"),
             code=code or "rate_limit_exceeded",
-            headers=_time_to_wait(headers),
+            headers=_time_to_wait(headers, detail),
         )
     if status in (408, 504):
         return UpstreamTimeout("The provider took too long to answer.")
     if status in (429, 503, 529):
         # Our own quota at the provider is no caller's to wait for.
-        wait = {} if status == 429 else _time_to_wait(headers)
+        wait = {} if status == 429 else _time_to_wait(headers, detail)
         return UpstreamRefused(
             "The provider cannot serve this call right now.",
             status=503,
@@ -87,7 +90,17 @@ def _detail(decoded: Any) -> Any:
     return decoded.get("error", decoded if "message" in decoded else None)
 
 
-def _time_to_wait(headers: Mapping[str, str]) -> dict[str, str]:
-    return {
+def _time_to_wait(headers: Mapping[str, str], detail: dict[str, Any]) -> dict[str, str]:
+    told = {
         name: headers[name] for name in _PASSED_ON if name in headers and headers[name].isascii()
     }
+    return told or _delay_in(detail.get("details"))
+
+
+def _delay_in(details: Any) -> dict[str, str]:
+    """Google tells it in the body: `[{"@type": "…RetryInfo", "retryDelay": "34.4s"}]`."""
+    for each in details if isinstance(details, list) else ():
+        delay = each.get("retryDelay") if isinstance(each, dict) else None
+        if isinstance(delay, str) and (found := _DELAY.fullmatch(delay)):
+            return {"retry-after": str(ceil(float(found[1])))}
+    return {}

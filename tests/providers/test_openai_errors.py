@@ -6,6 +6,7 @@ import pytest
 
 from providers.dialects.openai import OpenAIDialect
 from runestone.lib.errors import UpstreamRefused, UpstreamTimeout
+from tests.providers.calls import recording
 
 dialect = OpenAIDialect()
 
@@ -135,3 +136,19 @@ def test_vendors_put_their_words_in_other_places(body):
 
 def test_words_are_not_endless():
     assert len(error(400, {"message": "x" * 100_000}).message) <= 2_000
+
+
+def test_google_tells_in_the_body_how_long_to_wait():
+    seen = error(429, body=recording("gemini/refusal"))
+    assert (seen.status, seen.headers) == (429, {"retry-after": "35"})
+
+
+@pytest.mark.parametrize("details", [None, {}, [1], [{"retryDelay": 3}], [{"retryDelay": "1e9s"}]])
+def test_a_wait_that_cannot_be_read_is_none(details):
+    assert error(429, {"message": "Busy.", "details": details}).headers == {}
+
+
+def test_older_vllm_tells_its_error_bare():
+    seen = error(400, body=recording("vllm/refusal"))
+    assert seen.message.startswith("This model's maximum context length")
+    assert (seen.status, seen.code) == (400, None)
