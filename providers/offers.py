@@ -77,6 +77,7 @@ class Question(Struct, frozen=True, kw_only=True):
     url: str
     headers: dict[str, str]
     query: dict[str, str]
+    has_key: bool
 
     @classmethod
     def to(cls, upstream: Upstream) -> "Question":
@@ -97,6 +98,7 @@ class Question(Struct, frozen=True, kw_only=True):
             url=upstream.base_url + listing.path,
             headers={**listing.headers, **key, **own, "accept-encoding": "identity"},
             query={**quirks.query, **listing.query},
+            has_key=bool(secret),
         )
 
 

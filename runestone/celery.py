@@ -25,6 +25,8 @@ app.conf.beat_schedule = {
     "partitions": {"task": "billing.tasks.make_partitions", "schedule": 24 * 60 * 60.0},
     # They are out of reach as soon as they expire; this is for the disk's sake.
     "responses": {"task": "api.tasks.purge_responses", "schedule": 10 * 60.0},
+    # So an upstream that is back is called again, and one that is gone is known before a call.
+    "probes": {"task": "providers.tasks.probe", "schedule": 15.0, "options": {"expires": 15}},
     # Proof that beat, broker and a worker work together; /health/ready reads it.
     "heartbeat": {"task": "api.tasks.heartbeat", "schedule": 5.0, "options": {"expires": 5}},
 }

@@ -254,5 +254,7 @@ LOGGING = {
         "celery.beat": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
+        # One line for each request: probes would fill the log.
+        "httpx": {"level": "WARNING"},
     },
 }

@@ -257,7 +257,11 @@ async def test_without_redis_each_goes_by_its_own(process, upstream):
 
 
 async def test_a_redis_that_does_not_answer_holds_nobody_up(process, upstream):
-    silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    async def listen_only(reader, writer):
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(listen_only, "127.0.0.1", 0)
     ahead = Ahead()
     port = silent.sockets[0].getsockname()[1]
     ours = await process(f"redis://127.0.0.1:{port}", ahead)
