@@ -10,10 +10,13 @@ from api.responses.desk import Desk
 from api.responses.store import Store
 from billing.holds import Accountant
 from billing.pricing import PriceBook
+from providers.breakers import Breakers
 from providers.catalog import Catalog
 from providers.client import Client, Timeouts
+from providers.health import Health
 from runestone.lib.database import Connection, conninfo
 from runestone.lib.encryption import Vault
+from runestone.lib.redis import connect
 from runestone.lib.revisions import Revisions
 from tenants.authentication import Authenticator
 
@@ -26,7 +29,7 @@ class Gateway:
     def __init__(self) -> None:
         info = conninfo(settings.DATABASES["default"])
         prices = PriceBook()
-        catalog = Catalog()
+        self.catalog = Catalog()
         self._access = Authenticator(
             info,
             settings.RUNESTONE_KEY_PEPPER,
@@ -45,9 +48,12 @@ class Gateway:
         self._configuration = Connection(info)
         self._revisions = Revisions(self._configuration)
         self._revisions.watch("access", self._access.reload)
-        self._revisions.watch("catalog", catalog.reload)
+        self._revisions.watch("catalog", self.catalog.reload)
         self._revisions.watch("prices", prices.reload)
-        self.pipeline = Pipeline(self._access, catalog, prices, self._accountant, self._client)
+        self._redis = connect(settings.REDIS_URL)
+        self.breakers = Breakers(self._redis)
+        self.health = Health(self._redis)
+        self.pipeline = Pipeline(self._access, self.catalog, prices, self._accountant, self._client)
         kept = Store(
             info,
             Vault(settings.RUNESTONE_CREDENTIAL_KEYS),
@@ -65,6 +71,8 @@ class Gateway:
             )
         await self._revisions.start()
         await self._accountant.start()
+        await self.breakers.start()
+        await self.health.start()
 
     async def check(self) -> None:
         """Raises Unavailable if the database does not answer."""
@@ -73,6 +81,9 @@ class Gateway:
     async def stop(self) -> None:
         """Once no call is under way any more: settles what is waiting, and closes."""
         await self._accountant.stop()
+        await self.health.stop()
+        await self.breakers.stop()
+        await self._redis.aclose()
         await self._revisions.stop()
         await self._client.close()
         await self._access.close()
