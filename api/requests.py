@@ -40,8 +40,8 @@ class Call:
     """One request to a `/v1` endpoint, on its way through the pipeline."""
 
     __slots__ = (
-        "address", "answer_headers", "body", "headers", "must_stream", "provider", "request_id",
-        "scope_needed", "started",
+        "address", "answer_headers", "body", "headers", "must_stream", "native", "provider",
+        "request_id", "scope_needed", "started",
     )  # fmt: skip
 
     def __init__(self, headers: Mapping[str, str], body: bytes) -> None:
@@ -59,11 +59,14 @@ class Call:
         self.must_stream = False
         # The upstream that serves it, once it is chosen.
         self.provider = ""
+        # What it stands for in another wire's words, where it is a translation.
+        self.native: dict[str, msgspec.Raw] | None = None
 
     def decoded(self, operation: Operation) -> ModelCall:
         """The body as a request for `operation`. Raises BadRequest."""
         self.require_json()
-        return decode(operation, self.body, must_stream=self.must_stream)
+        asked = decode(operation, self.body, must_stream=self.must_stream)
+        return asked if self.native is None else asked.in_its_own_words(self.native)
 
     def require_json(self) -> None:
         """Raises UnsupportedMediaType if the headers do not say that the body is JSON."""
@@ -73,9 +76,13 @@ class Call:
                 "The request's body must be JSON, with the header Content-Type: application/json."
             )
 
-    def translated(self, body: bytes) -> "Call":
-        """The same call in other words: as the chat request that another endpoint's stands for."""
+    def translated(self, body: bytes, native: dict[str, msgspec.Raw] | None = None) -> "Call":
+        """The same call in other words: as the chat request that another endpoint's stands for.
+
+        `native` are its own words, checked, for a provider that speaks them.
+        """
         twin = Call({**self.headers, "content-type": "application/json"}, body)
+        twin.native = native
         twin.request_id, twin.started = self.request_id, self.started
         twin.address, twin.scope_needed = self.address, self.scope_needed
         return twin

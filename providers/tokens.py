@@ -4,10 +4,12 @@ A token is at least one byte of UTF-8, so the bytes of a body bound the tokens o
 names and JSON punctuation in it outweigh what a chat template adds.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from providers.catalog import CatalogModel
 from providers.wire import ModelCall
+
+if TYPE_CHECKING:  # the catalogue knows the dialects, and a dialect counts tokens
+    from providers.catalog import CatalogModel
 
 # Tokens that providers add of their own accord where tools are given (Anthropic adds 346).
 TOOLS_TOKENS_MAX = 1_000
@@ -24,21 +26,22 @@ _BYTES_PER_TOKEN = 4
 class Bound(NamedTuple):
     """The most that a call can use.
 
-    `output_tokens` is of all choices together. `output_cap` is what must be imposed on the call
-    (per choice) for the bound to hold; None where the caller's own cap or the model's does.
-    `audio`: whether some of the tokens may be audio.
+    `output_tokens` is of all choices together, `choice_tokens` of one. `output_cap` is what must
+    be imposed on the call (per choice) for the bound to hold; None where the caller's own cap or
+    the model's does. `audio`: whether some of the tokens may be audio.
     """
 
     input_tokens: int
     output_tokens: int
+    choice_tokens: int
     output_cap: int | None
     audio: bool
 
 
-def bound(call: ModelCall, model: CatalogModel, *, output_default: int | None) -> Bound:
+def bound(call: ModelCall, model: "CatalogModel", *, output_default: int | None) -> Bound:
     """`output_default` is the tenant's cap on answers to calls that set none."""
     if not call.request.generates:
-        return Bound(_input_bound(call, model), 0, None, audio=False)
+        return Bound(_input_bound(call, model), 0, 0, None, audio=False)
     asked = call.request.output_tokens_asked
     cap = None
     if asked is None and output_default is not None:
@@ -51,6 +54,7 @@ def bound(call: ModelCall, model: CatalogModel, *, output_default: int | None) -
     return Bound(
         _input_bound(call, model),
         per_choice * call.request.choices,
+        per_choice,
         cap,
         audio=call.request.may_be_audio,
     )
@@ -66,7 +70,7 @@ def estimated_output(pieces: int, text_bytes: int) -> int:
     return max(pieces, text_bytes // _BYTES_PER_TOKEN)
 
 
-def _input_bound(call: ModelCall, model: CatalogModel) -> int:
+def _input_bound(call: ModelCall, model: "CatalogModel") -> int:
     window = (model.context_window or CONTEXT_TOKENS_MAX_DEFAULT) * call.request.prompts
     if call.request.refers_outside:
         return window

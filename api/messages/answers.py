@@ -77,6 +77,8 @@ class Choice(Struct):
 class ChatAnswer(Struct):
     """A completion, or a chunk of one."""
 
+    # Anthropic's own wire has one; an upstream that speaks it has answered in it.
+    type: str = ""
     model: str = ""
     choices: list[Choice] | None = None
     usage: UsageFigures | None = None
@@ -105,6 +107,8 @@ def read(body: bytes) -> ChatAnswer:
 def message(body: bytes, asked: MessagesRequest, message_id: str) -> Fields:
     """The provider's figures where it gave some, estimates where it gave none."""
     answer = read(body)
+    if answer.type == "message":
+        return msgspec.json.decode(body, type=Fields)
     if not answer.choices or answer.choices[0].message is None:
         raise UpstreamBroken("The provider's answer is not what was asked for.")
     choice, said = answer.choices[0], answer.choices[0].message

@@ -33,6 +33,15 @@ COUNT_TOKENS = Operation(
 _EFFORTS = ((4_096, "low"), (16_384, "medium"))
 _SCHEMA_NAME = "answer"
 
+# What an upstream that speaks Anthropic's wire is told as it came. The rest is refused, or a
+# matter of the gateway's, or nothing that we know.
+_NATIVE_FIELDS = frozenset(
+    {"cache_control", "max_tokens", "messages", "metadata", "output_config", "service_tier",
+     "stop_sequences", "stream", "system", "temperature", "thinking", "tool_choice", "tools",
+     "top_k", "top_p"}
+)  # fmt: skip
+_NULL = msgspec.Raw(b"null")
+
 Fields = dict[str, Any]
 
 
@@ -52,6 +61,19 @@ def chat_body(request: MessagesRequest, fields: Mapping[str, msgspec.Raw]) -> by
     # Runestone's own fields mean the same on every wire.
     own = {name: fields[name] for name in OWN_FIELDS if name in fields}
     return msgspec.json.encode(own | chat_fields(request))
+
+
+def native_fields(fields: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    """The request in Anthropic's own words: what has been checked, and so can be priced.
+
+    Told anew, that it has one meaning: a block that names its type twice could otherwise be held
+    for as one kind and billed as another.
+    """
+    return {
+        name: msgspec.Raw(msgspec.json.encode(msgspec.json.decode(value)))
+        for name, value in fields.items()
+        if name in _NATIVE_FIELDS and value != _NULL
+    }
 
 
 def chat_fields(request: MessagesRequest) -> Fields:

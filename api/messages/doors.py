@@ -82,13 +82,15 @@ async def _events(call: Call) -> AsyncGenerator[bytes, None]:
                     yield data
         finally:
             call.provider = twin.provider
-    yield translation.finish()
+    if data := translation.finish():
+        yield data
 
 
 async def _translated(pipeline: Pipeline, call: Call) -> tuple[MessagesRequest, Call]:
     decoded = await _decoded(pipeline, call, chat.MESSAGES)
     asked = cast(MessagesRequest, decoded.request)
-    return asked, call.translated(chat.chat_body(asked, decoded.fields))
+    native = chat.native_fields(decoded.fields)
+    return asked, call.translated(chat.chat_body(asked, decoded.fields), native)
 
 
 async def _decoded(pipeline: Pipeline, call: Call, operation: Operation) -> ModelCall:

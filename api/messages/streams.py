@@ -18,11 +18,13 @@ from providers.dialects.openai import read_usage
 from runestone.lib import sse
 from runestone.lib.usage import Usage
 
+_EVENT = b"event: "
+
 
 def event(fields: Fields) -> bytes:
     """Anthropic's SDKs pass over events that have no name."""
     name = str(fields["type"]).encode()
-    return b"event: " + name + b"\n" + sse.encode(msgspec.json.encode(fields))
+    return _EVENT + name + b"\n" + sse.encode(msgspec.json.encode(fields))
 
 
 class MessageStream:
@@ -36,6 +38,7 @@ class MessageStream:
         self._reader = sse.Reader()
         self._events: list[bytes] = []
         self._started = False
+        self._is_native = False
         # The open block's index and kind; tools have theirs in `_calls`.
         self._index = -1
         self._open = ""
@@ -46,12 +49,18 @@ class MessageStream:
         self._pieces = self._text_bytes = 0
 
     def feed(self, data: bytes) -> bytes:
+        if data.startswith(_EVENT):
+            # Only Anthropic's own wire names its events; what it said is passed on as it is.
+            self._is_native = True
+            return data
         for each in self._reader.feed(data):
             if not each.data.startswith(sse.DONE):
                 self._read(answers.read(each.data))
         return self._taken()
 
     def finish(self) -> bytes:
+        if self._is_native:
+            return b""
         self._start(ChatAnswer())
         self._say_calls(self._calls.rest())
         self._close()

@@ -1,5 +1,6 @@
 """Wire formats, one file each. A vendor that speaks one of them is a row, not a file."""
 
+from providers.dialects.anthropic import AnthropicDialect
 from providers.dialects.azure import AzureDialect
 from providers.dialects.base import Dialect, Target
 from providers.dialects.echo import EchoDialect
@@ -9,7 +10,13 @@ from providers.dialects.openai import OpenAIDialect
 
 DIALECTS: dict[str, Dialect] = {
     dialect.name: dialect
-    for dialect in (OpenAIDialect(), AzureDialect(), OllamaDialect(), EchoDialect())
+    for dialect in (
+        OpenAIDialect(),
+        AnthropicDialect(),
+        AzureDialect(),
+        OllamaDialect(),
+        EchoDialect(),
+    )
 }
 
 

@@ -45,7 +45,10 @@ class UpstreamRequest(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A whole answer in OpenAI's shape. `usage` is None when the upstream gave none."""
+    """A whole answer, in OpenAI's shape unless the call is native and so is the upstream.
+
+    `usage` is None when the upstream gave none.
+    """
 
     body: bytes
     usage: Usage | None
@@ -100,10 +103,19 @@ class Dialect(Protocol):
         """Where the upstream tells its own name for the request, in lower case."""
         ...
 
+    @property
+    def names_output_cap(self) -> bool:
+        """Whether each of its requests names a cap on the answer, and so is told one."""
+        ...
+
     def request(
         self, call: ModelCall, target: Target, *, output_tokens_max: int | None
     ) -> UpstreamRequest:
-        """`output_tokens_max` is a cap to impose where the caller set none."""
+        """`output_tokens_max` is a cap to impose where the caller set none.
+
+        A dialect that `names_output_cap` is given the most that money is held for, whatever the
+        caller set, and asks for no more.
+        """
         ...
 
     def answer(self, call: ModelCall, body: bytes) -> Answer:

@@ -41,6 +41,7 @@ class Mended:
         self.operations = dialect.operations
         self.stream_type = dialect.stream_type
         self.request_id_header = dialect.request_id_header
+        self.names_output_cap = dialect.names_output_cap
 
     def request(
         self, call: ModelCall, target: Target, *, output_tokens_max: int | None

@@ -50,3 +50,12 @@ class ModelCall(msgspec.Struct, frozen=True):
     fields: dict[str, msgspec.Raw]
     # Of the whole body: an upper bound of the prompt's tokens, since a token is at least a byte.
     body_bytes: int
+    # The same request in another wire's own words, Anthropic's, if it came in those.
+    native: dict[str, msgspec.Raw] | None = None
+
+    def in_its_own_words(self, native: dict[str, msgspec.Raw]) -> "ModelCall":
+        """With the words it came in; of the two, the longer ones bound the prompt's tokens."""
+        native_bytes = sum(map(len, native.values()))
+        return msgspec.structs.replace(
+            self, native=native, body_bytes=max(self.body_bytes, native_bytes)
+        )
