@@ -1,4 +1,4 @@
-"""A mock OpenAI provider: the double that Runestone is tested and measured with.
+"""A mock provider: the double that Runestone is tested and measured with.
 
     python -m runestone.local.mock_provider --port 4011 --bill bill.jsonl
 
@@ -8,6 +8,8 @@ share code with the gateway: two sides that share a bug agree.
 
 Routes: POST /v1/chat/completions, POST /v1/completions, POST /v1/embeddings,
 POST /v1/moderations, GET /v1/models[/{id}], GET /bill[?attempt=ID], GET /calls.
+Azure's: the first three below /openai/v1 and, with ?api-version, /openai/deployments/{model}.
+Ollama's own: POST /api/chat, POST /api/embed, GET /api/tags.
 
 TOKENS. A token is a word: a run of characters without whitespace. The prompt costs the
 words of every text in every message (at least 1; images, tools and roles are free), an
@@ -93,6 +95,7 @@ the wire:
 
 Embeddings and moderations know the times and the failures before work; legacy completions
 know all but `tools` and `refusal`. JSON knows `cut` as `cut_json`.
+Ollama's streams know no `no_done`, `comments`, `usage_every_chunk` and `usage_twice`.
 
 MODERATIONS flag a text with the word "violence". They are on the bill, with no tokens and the
 amount 0, and report no usage.

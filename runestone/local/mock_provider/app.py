@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from runestone.local.mock_provider import models
+from runestone.local.mock_provider import azure, models, ollama
 from runestone.local.mock_provider.chat import chat
 from runestone.local.mock_provider.completions import completions
 from runestone.local.mock_provider.embeddings import embeddings
@@ -24,7 +24,10 @@ CALLS: dict[str, Handler] = {
     "/v1/completions": completions,
     "/v1/embeddings": embeddings,
     "/v1/moderations": moderations,
+    "/api/chat": ollama.chat,
+    "/api/embed": ollama.embed,
 }
+TAGS = "/api/tags"
 MODELS = "/v1/models"
 NO_KEY = (
     "You didn't provide an API key. You need to provide your API key in an Authorization"
@@ -41,7 +44,7 @@ class App:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send)
-        handler = CALLS.get(scope["path"])
+        handler = CALLS.get(scope["path"]) or azure.handler(scope["path"])
         if handler is not None and scope["method"] == "POST":
             await self._call(exchange, handler)
         else:
@@ -72,7 +75,8 @@ class App:
         expected = self.provider.api_key
         if expected is None:
             return
-        given = (exchange.header(b"authorization") or "").removeprefix("Bearer ").strip()
+        given = exchange.header(b"authorization") or exchange.header(b"api-key") or ""
+        given = given.removeprefix("Bearer ").strip()
         if not given:
             raise ProviderError(401, NO_KEY)
         if not compare_digest(given.encode(), expected.encode()):
@@ -89,7 +93,7 @@ class App:
             await exchange.error(error)
 
     def _page(self, exchange: Exchange, method: str, path: str) -> bytes:
-        if not (path in CALLS or path in ("/bill", "/calls") or _is_models(path)):
+        if not (path in CALLS or path in ("/bill", "/calls", TAGS) or _is_models(path)):
             raise ProviderError(404, f"Invalid URL ({method} {path})")
         if method != "GET" or path in CALLS:
             raise _not_allowed(method, path)
@@ -97,6 +101,8 @@ class App:
             return self.provider.calls.report()
         if path == "/bill":
             return self._bill(exchange)
+        if path == TAGS:
+            return ollama.tags(self.provider.prices)
         return self.models if path == MODELS else models.one(self.provider.prices, path[11:])
 
     def _bill(self, exchange: Exchange) -> bytes:

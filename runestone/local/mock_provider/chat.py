@@ -8,7 +8,8 @@ from runestone.local.mock_provider.errors import BrokenOffError, HungUpError
 from runestone.local.mock_provider.exchange import HTML, JSON, Exchange
 from runestone.local.mock_provider.prices import granted
 from runestone.local.mock_provider.provider import Provider
-from runestone.local.mock_provider.replies import CHAT, Task
+from runestone.local.mock_provider.replies import CHAT, Task, Wire
+from runestone.local.mock_provider.requests import ChatRequest
 from runestone.local.mock_provider.scenarios import NORMAL, Scenario
 from runestone.local.mock_provider.work import Work
 
@@ -16,15 +17,19 @@ GARBAGE = b"<html><head><title>Bad gateway</title></head><body>\xc2\xa1Oops!</bo
 
 
 async def chat(exchange: Exchange, provider: Provider) -> None:
-    """Read, decide, fail if so asked, else answer."""
-    request = requests.chat(await exchange.body())
+    """Read and answer."""
+    await answer(exchange, provider, requests.chat(await exchange.body()), CHAT)
+
+
+async def answer(exchange: Exchange, provider: Provider, request: ChatRequest, wire: Wire) -> None:
+    """Decide, fail if so asked, else answer."""
     scenario = provider.scenario(exchange, request.model)
     if scenario is not NORMAL:
         exchange.deaf = scenario.deaf
         if await fail_before_work(exchange, scenario, request.model):
             return
     task = Task(
-        CHAT,
+        wire,
         request.model,
         prompt_tokens(request),
         answers(request, scenario),

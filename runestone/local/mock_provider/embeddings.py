@@ -31,26 +31,33 @@ async def embeddings(exchange: Exchange, provider: Provider) -> None:
         return
     await exchange.pause(scenario.slow_headers + scenario.delay)
     inputs = texts(request.input)
-    line = _line(exchange, request.model, sum(map(tokens, inputs)) or 1)
-    provider.charge(line)
+    line = charged(exchange, provider, request.model, sum(map(tokens, inputs)) or 1)
     await exchange.json(_reply(request, inputs, line.prompt_tokens))
 
 
-def _line(exchange: Exchange, model: str, prompt: int) -> Line:
+def charged(exchange: Exchange, provider: Provider, model: str, prompt: int) -> Line:
+    """The call's line, on the bill."""
     attempt = exchange.header(b"x-runestone-attempt-id")
-    return Line(attempt, exchange.request_id, model, prompt, finished=True)
+    line = Line(attempt, exchange.request_id, model, prompt, finished=True)
+    provider.charge(line)
+    return line
 
 
 def _reply(request: EmbeddingsRequest, inputs: list[Text], prompt: int) -> bytes:
-    size = request.dimensions or DIMENSIONS.get(request.model, DIMENSIONS_OTHERWISE)
+    size = dimensions(request.model, request.dimensions)
     base64 = request.encoding_format == "base64"
-    vectors = (_vector(str(text), size, base64) for text in inputs)
+    vectors = (vector(str(text), size, base64) for text in inputs)
     data = b",".join(VECTOR % pair for pair in enumerate(vectors))
     return REPLY % (data, msgspec.json.encode(request.model), prompt, prompt)
 
 
+def dimensions(model: str, asked: int | None) -> int:
+    """The length of a vector."""
+    return asked or DIMENSIONS.get(model, DIMENSIONS_OTHERWISE)
+
+
 @lru_cache(maxsize=256)
-def _vector(text: str, size: int, base64: bool) -> bytes:
+def vector(text: str, size: int, base64: bool) -> bytes:
     """A unit vector as JSON; base64 is of little-endian float32, as OpenAI's."""
     draw = Random(text)  # noqa: S311 - it has to repeat, not to be secret
     raw = [draw.uniform(-1, 1) for _ in range(size)]

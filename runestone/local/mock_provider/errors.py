@@ -7,6 +7,8 @@ BrokenOffError                     the scenario cut the connection; nothing more
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from runestone.local.mock_provider.scenarios import Scenario
@@ -38,11 +40,11 @@ class ProviderError(Exception):
         super().__init__(message)
         self.status = status
         self.headers = headers or []
-        self.error = {"message": message, "type": kind, "param": param, "code": code}
+        self.error: Any = {"message": message, "type": kind, "param": param, "code": code}
 
     @property
     def body(self) -> bytes:
-        """The JSON body, as OpenAI words it."""
+        """The JSON body, as OpenAI words it, or as whoever changed `error` does."""
         return msgspec.json.encode({"error": self.error})
 
 
@@ -90,9 +92,9 @@ def _retry_headers(wait: float) -> Headers:
     ]
 
 
-def mid_stream(scenario: Scenario) -> bytes:
-    """The payload of an error event inside a stream."""
+def mid_stream(scenario: Scenario) -> ProviderError:
+    """What an error event inside a stream tells."""
     kind, code, message = FACES[500]
     return ProviderError(
         500, scenario.message or message, kind=scenario.type or kind, code=scenario.code or code
-    ).body
+    )

@@ -41,7 +41,9 @@ CLOSE = (b"connection", b"close")
 class Exchange:
     """Reads the request, sends the reply, and notices that the client has gone."""
 
-    __slots__ = ("_receive", "_send", "_watcher", "deaf", "headers", "number", "scope", "started")
+    __slots__ = (
+        "_receive", "_send", "_watcher", "deaf", "headers", "marks", "number", "scope", "started",
+    )  # fmt: skip
 
     def __init__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -49,6 +51,8 @@ class Exchange:
         self.number = b"%s%012x" % (_process, next(_numbers))
         self.started = monotonic()
         self.deaf = False
+        # What every reply on this path says of itself, beside OpenAI's headers.
+        self.marks: Headers = []
         self._receive = receive
         self._send = send
         self._watcher: asyncio.Task[None] | None = None
@@ -109,6 +113,7 @@ class Exchange:
         """Send the status line and headers; without a length the body is chunked."""
         lines = [kind, VERSION, (b"x-request-id", b"req_" + self.number), self._processing()]
         lines.append(NO_CACHE if length is None else (b"content-length", b"%d" % length))
+        lines += self.marks
         lines += headers or ()
         await self._send({"type": "http.response.start", "status": status, "headers": lines})
 

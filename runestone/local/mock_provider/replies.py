@@ -16,6 +16,8 @@ from runestone.local.mock_provider import errors
 from runestone.local.mock_provider.answers import Answer
 from runestone.local.mock_provider.bill import Line
 from runestone.local.mock_provider.errors import BrokenOffError
+from runestone.local.mock_provider.exchange import SSE
+from runestone.local.mock_provider.framing import Framing
 from runestone.local.mock_provider.prices import DEFAULT_TIER
 from runestone.local.mock_provider.requests import StreamOptions
 from runestone.local.mock_provider.scenarios import Scenario
@@ -56,9 +58,9 @@ def usage(line: Line, completion: int, reasoning: int) -> bytes:
 
 def whole(number: bytes, task: Task, usage: bytes | None) -> bytes:
     """The whole JSON reply; without usage the key is absent."""
-    said = task.wire.said
+    said, choice = task.wire.said, task.wire.choice
     choices = b",".join(
-        CHOICE % (index, said(made), made.finish_reason.encode())
+        choice % (index, said(made), made.finish_reason.encode())
         for index, made in enumerate(task.answers)
     )
     tail = b"" if usage is None else b',"usage":' + usage
@@ -153,32 +155,6 @@ def text_deltas(made: Answer) -> Iterator[Delta]:
     yield Delta(TEXT % b'""', finish=b'"%s"' % made.finish_reason.encode())
 
 
-class Wire(NamedTuple):
-    """How an endpoint words its answers."""
-
-    reply: bytes
-    head: bytes
-    said: Callable[[Answer], bytes]
-    deltas: Callable[[Answer], Iterator[Delta]]
-
-
-CHAT = Wire(REPLY, HEAD, _message, deltas)
-COMPLETION = Wire(TEXT_REPLY, TEXT_HEAD, _text, text_deltas)
-
-
-class Task(NamedTuple):
-    """What is to be answered, whatever endpoint asked."""
-
-    wire: Wire
-    model: str
-    prompt_tokens: int
-    answers: list[Answer]  # One for each choice.
-    stream: bool
-    stream_options: StreamOptions | None
-    unseen: int = 0  # Completion tokens that were made and thrown away (best_of).
-    service_tier: str = DEFAULT_TIER
-
-
 class Stream:
     """Turns answers into events, and goes wrong where the scenario says so."""
 
@@ -188,8 +164,12 @@ class Stream:
         self.open = len(task.answers)
         self.reports = bool(options.include_usage) and not scenario.no_usage
         self.padded = options.include_obfuscation is not False
-        self.head = _in_its_tier(task.wire.head % (number, time(), encode(task.model)), task)
+        self.head = self._head(number)
         self.completion = self.reasoning = 0
+
+    def _head(self, number: bytes) -> bytes:
+        task = self.task
+        return _in_its_tier(task.wire.head % (number, time(), encode(task.model)), task)
 
     def events(self) -> Iterator[Event]:
         """The chunks, the usage and [DONE]."""
@@ -223,14 +203,24 @@ class Stream:
 
     def _broken(self) -> Iterator[Event]:
         if self.scenario.cut is None:
-            yield Event(errors.mid_stream(self.scenario), failure=True)
+            yield Event(self._failure(), failure=True)
         raise BrokenOffError
+
+    def _failure(self) -> bytes:
+        return errors.mid_stream(self.scenario).body
 
     def _chunk(self, index: int, delta: Delta, wait: float) -> Event:
         self.completion += delta.tokens
         self.reasoning += delta.reasoning
         usage, padding = self._running_usage(), self._padding(len(delta.body))
-        payload = CHUNK % (self.head, index, delta.body, delta.finish, usage, padding)
+        payload = self.task.wire.chunk % (
+            self.head,
+            index,
+            delta.body,
+            delta.finish,
+            usage,
+            padding,
+        )
         self.open -= delta.finish != b"null"
         done = self.open == 0
         return Event(payload, delta.tokens, delta.reasoning, wait, last_token=done)
@@ -251,3 +241,37 @@ class Stream:
         yield Event(payload, wait=self.scenario.late_usage)
         if self.scenario.usage_twice:
             yield Event(payload)
+
+
+class Wire(NamedTuple):
+    """How an endpoint words its answers: whole, in events, and on the line."""
+
+    deltas: Callable[[Answer], Iterator[Delta]]
+    # Templates, where the wire is OpenAI's.
+    reply: bytes = REPLY
+    head: bytes = HEAD
+    said: Callable[[Answer], bytes] = _message
+    choice: bytes = CHOICE
+    chunk: bytes = CHUNK
+    usage: Callable[[Line, int, int], bytes] = usage
+    whole: Callable[[bytes, Task, bytes | None], bytes] = whole
+    stream: type[Stream] = Stream
+    framing: type[Framing] = Framing
+    kind: tuple[bytes, bytes] = SSE
+
+
+CHAT = Wire(deltas)
+COMPLETION = Wire(text_deltas, TEXT_REPLY, TEXT_HEAD, _text)
+
+
+class Task(NamedTuple):
+    """What is to be answered, whatever endpoint asked."""
+
+    wire: Wire
+    model: str
+    prompt_tokens: int
+    answers: list[Answer]  # One for each choice.
+    stream: bool
+    stream_options: StreamOptions | None
+    unseen: int = 0  # Completion tokens that were made and thrown away (best_of).
+    service_tier: str = DEFAULT_TIER

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from runestone.local.mock_provider import replies
 from runestone.local.mock_provider.bill import Line
 from runestone.local.mock_provider.errors import BrokenOffError, HungUpError
-from runestone.local.mock_provider.exchange import JSON, SSE, Exchange
-from runestone.local.mock_provider.framing import Framing
+from runestone.local.mock_provider.exchange import JSON, Exchange
 from runestone.local.mock_provider.provider import Provider
-from runestone.local.mock_provider.replies import Event, Stream, Task
+from runestone.local.mock_provider.replies import Event, Task
 from runestone.local.mock_provider.scenarios import NORMAL, Scenario
 
 # A stream without gaps would hold the loop until its end, deaf to its client's hang-up.
@@ -74,9 +72,9 @@ class Work:
         line.reasoning_tokens = sum(made.reasoning for made in task.answers)
         visible = sum(made.visible_tokens for made in task.answers)
         line.completion_tokens = line.reasoning_tokens + visible + task.unseen
-        usage = replies.usage(line, line.completion_tokens, line.reasoning_tokens)
+        usage = task.wire.usage(line, line.completion_tokens, line.reasoning_tokens)
         told = None if self.scenario.no_usage else usage
-        return replies.whole(self.exchange.number, task, told)
+        return task.wire.whole(self.exchange.number, task, told)
 
     async def _half(self, body: bytes) -> None:
         """Promise the whole body, send half of it, and cut the line."""
@@ -85,11 +83,11 @@ class Work:
         await self.exchange.cut(reset=not self.scenario.fin)
         raise BrokenOffError
 
-    # Server-sent events.
+    # A stream.
 
     async def _stream(self) -> None:
         self.exchange.watch()
-        await self.exchange.start(200, SSE, None)
+        await self.exchange.start(200, self.task.wire.kind, None)
         try:
             await self._events()
         except BrokenOffError:
@@ -99,8 +97,9 @@ class Work:
         await self.exchange.end()
 
     async def _events(self) -> None:
-        number, framing = self.exchange.number, Framing(self.exchange, self.scenario)
-        stream = Stream(number, self.task, self.line, self.scenario)
+        number, wire = self.exchange.number, self.task.wire
+        framing = wire.framing(self.exchange, self.scenario)
+        stream = wire.stream(number, self.task, self.line, self.scenario)
         for turn, event in enumerate(stream.events()):
             if event.wait:
                 await self.exchange.pause(event.wait)
