@@ -5,8 +5,11 @@ provider is called. Settling deletes the hold and writes the **entry**, the ledg
 statement (`holds.sql`). Entries are never changed or deleted; a repair is another entry.
 """
 
-from typing import Any, ClassVar, NoReturn
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
@@ -23,6 +26,19 @@ from runestone.lib.usage import Component
 from tenants.models import ApiKey, Project, Tenant
 
 TOKENS_PER_PRICE = 1_000_000
+
+
+class PriceKey(NamedTuple):
+    """What a price of an upstream's model is of."""
+
+    component: str
+    context_from: int
+    service_tier: str
+
+
+def unit_usd(usd: Decimal, per: int) -> Fraction:
+    """The exact price of one unit, by which prices per different numbers are compared."""
+    return Fraction(usd) / per
 
 
 class Price(models.Model):
@@ -82,6 +98,10 @@ class Price(models.Model):
         )
 
     @property
+    def key(self) -> PriceKey:
+        return PriceKey(self.component, self.context_from, self.service_tier)
+
+    @property
     def rate(self) -> Rate:
         return rate(
             self.id,
@@ -107,6 +127,92 @@ class Price(models.Model):
             rivals = rivals.filter(valid_from__lt=self.valid_to)
         if rivals.exists():
             raise ValidationError("Another price of this component is valid in this period.")
+
+
+class PriceProposal(models.Model):
+    """A published price that is not ours, until a person has decided. By itself it changes nothing.
+
+    `present` is our own price when the proposal was made: it is approved for that, or not at all.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        APPROVED = "approved"
+        REJECTED = "rejected"
+        SUPERSEDED = "superseded", "superseded: no longer true"
+
+    upstream = models.CharField(max_length=63)
+    model = models.CharField(max_length=200)
+    component = models.CharField(
+        max_length=16, choices=[(component.value, component.value) for component in Component]
+    )
+    context_from = models.PositiveIntegerField(default=0)
+    service_tier = models.CharField(max_length=16, blank=True)
+    present_usd = models.DecimalField(max_digits=24, decimal_places=12, null=True)
+    present_per = models.PositiveIntegerField(null=True)
+    proposed_usd = models.DecimalField(max_digits=24, decimal_places=12)
+    per = models.PositiveIntegerField(default=TOKENS_PER_PRICE)
+    source = models.CharField(max_length=200, help_text="Where the price was read.")
+    note = models.CharField(max_length=200, blank=True, help_text="A reason for doubt.")
+    state = models.CharField(max_length=16, choices=State, default=State.OPEN)
+    created = models.DateTimeField(default=timezone.now)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True)
+    price = models.ForeignKey(
+        Price, on_delete=models.SET_NULL, null=True, help_text="The row that it became."
+    )
+
+    class Meta:
+        ordering: ClassVar = [
+            "model", "upstream", "service_tier", "component", "context_from", "-id",
+        ]  # fmt: skip
+        # Whoever may change prices decides; there is nothing else to be permitted.
+        default_permissions: ClassVar = []
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["upstream", "model", "component", "context_from", "service_tier"],
+                condition=Q(state="open"),
+                name="price_proposal_open_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(proposed_usd__gt=0), name="price_proposal_is_never_free"
+            ),
+            models.CheckConstraint(
+                condition=Q(present_usd__isnull=True, present_per__isnull=True)
+                | Q(
+                    present_usd__isnull=False,
+                    present_usd__gte=0,
+                    present_per__isnull=False,
+                    present_per__gte=1,
+                ),
+                name="price_proposal_present_is_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="open", decided_at__isnull=True, decided_by__isnull=True)
+                | Q(state="superseded", decided_at__isnull=False, decided_by__isnull=True)
+                | Q(
+                    state__in=("approved", "rejected"),
+                    decided_at__isnull=False,
+                    decided_by__isnull=False,
+                ),
+                name="price_proposal_tells_who_decided",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.upstream}/{self.model} {self.component}"
+
+    @property
+    def key(self) -> PriceKey:
+        return PriceKey(self.component, self.context_from, self.service_tier)
+
+    def is_for(self, present: Price | None) -> bool:
+        """Whether our own price is still the one that this was made for."""
+        if present is None or self.present_usd is None or self.present_per is None:
+            return present is None and self.present_usd is None
+        return unit_usd(present.usd, present.per) == unit_usd(self.present_usd, self.present_per)
 
 
 class Budget(models.Model):

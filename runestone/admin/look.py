@@ -21,13 +21,14 @@ def title_prefix(request: HttpRequest) -> str:
     return f"[{settings.ENVIRONMENT}]"
 
 
-def _page(title: str, icon: str, model: str) -> dict[str, Any]:
+def _page(title: str, icon: str, model: str, seen_with: str = "") -> dict[str, Any]:
+    """`seen_with`: another model, whose viewers see this page, too."""
     app, name = model.split(".")
     return {
         "title": title,
         "icon": icon,
         "link": reverse_lazy(f"admin:{app}_{name}_changelist"),
-        "permission": _may_view(app, name),
+        "permission": _may_view(*(seen_with or model).split(".")),
     }
 
 
@@ -104,6 +105,9 @@ UNFOLD: dict[str, Any] = {
                     _page("Upstreams", "dns", "providers.upstream"),
                     _page("Models", "neurology", "providers.model"),
                     _page("Prices", "sell", "billing.price"),
+                    _page(
+                        "Price proposals", "price_change", "billing.priceproposal", "billing.price"
+                    ),
                 ],
             },
             {

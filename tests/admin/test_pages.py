@@ -10,11 +10,19 @@ from django.test import Client
 from django.urls import reverse
 
 from billing.models import Entry
+from billing.proposals import propose
 from tests.admin.conftest import House
+from tests.billing.publishing import price, way
 
 OURS = ("tenants", "providers", "billing")
 PAGES = {model._meta.label: model for model in admin.site._registry}
-READ_ONLY = ("billing.Entry", "billing.Hold", "billing.BudgetWindow", "billing.GatewayInstance")
+READ_ONLY = (
+    "billing.Entry",
+    "billing.Hold",
+    "billing.BudgetWindow",
+    "billing.GatewayInstance",
+    "billing.PriceProposal",
+)
 
 
 @pytest.fixture
@@ -23,6 +31,7 @@ def full(house: House) -> House:
     house.charge()
     house.hold()
     Group.objects.create(name="finance")
+    propose([way(price("input", "3"))])
     return house
 
 
