@@ -15,7 +15,7 @@ from django.core.handlers.asgi import ASGIRequest
 from api import compression, errors, gateway, headers
 from api.compression import Unpacker
 from api.consumers import ChatStream, CompletionStream
-from api.health import Health, Live, Ready
+from api.health import Health, Live, Providers, Ready
 from api.messages import doors
 from api.messages import errors as messages_errors
 from api.requests import Call, ClientLeft, Message, Receive, Scope, Send, headers_of, read_body
@@ -41,6 +41,7 @@ _VIEWS: dict[str, Callable[..., Any]] = {
     "/v1/responses": ResponsesView.as_view(),
     "/health": Health.as_view(),
     "/health/live": Live.as_view(),
+    "/health/providers": Providers.as_view(),
     "/health/ready": Ready.as_view(),
 }
 _model_detail = ModelDetail.as_view()

@@ -15,8 +15,9 @@ app.autodiscover_tasks()
 
 @worker_ready.connect
 def report_at_once(**_: Any) -> None:
-    """A worker that just came up need not wait for beat to be counted."""
+    """A worker that just came up need not wait for beat to be counted, nor to look around."""
     app.send_task("api.tasks.heartbeat")
+    app.send_task("providers.tasks.probe")
 
 
 app.conf.beat_schedule = {

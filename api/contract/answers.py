@@ -318,3 +318,27 @@ class Ready(Struct, kw_only=True):
 
 class Health(Ready, kw_only=True):
     version: str
+
+
+class ProviderHealth(Struct, kw_only=True):
+    state: Annotated[
+        Literal["closed", "open", "half_open"],
+        Meta(description="Of its circuit breaker: only a closed one lets all calls through."),
+    ]
+    open_for_seconds: Annotated[
+        float, Meta(ge=0, description="Until an open provider may be tried; else 0.")
+    ]
+    up: Annotated[bool | None, Meta(description="The last probe was answered; null: none lately.")]
+    probed: Annotated[str | None, Meta(description="When the last probe was made.")]
+    problem: Annotated[str | None, Meta(description="What the last probe found wrong.")]
+    calls: Annotated[int, Meta(ge=0, description="In the last five minutes, as are the figures.")]
+    error_rate: Annotated[float, Meta(ge=0, le=1)] | None
+    latency_ms: Annotated[float, Meta(ge=0, description="To the first byte, on average.")] | None
+
+
+class ProvidersHealth(Struct, kw_only=True):
+    status: Annotated[
+        Literal["ok", "degraded", "unavailable"],
+        Meta(description="`unavailable`: the breakers of all providers are open."),
+    ]
+    providers: Annotated[dict[str, ProviderHealth], Meta(description="By the provider's name.")]

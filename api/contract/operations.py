@@ -120,7 +120,7 @@ def _event(data: str) -> dict[str, Any]:
 def _health(name: str, summary: str, description: str, *, gives: str, may_fail: bool) -> Any:
     responses = {200: OpenApiResponse(ref(gives), description="As it should be.")}
     if may_fail:
-        responses[503] = OpenApiResponse(ref(gives), description="`checks` says what is wrong.")
+        responses[503] = OpenApiResponse(ref(gives), description="The body says what is wrong.")
     for status in (405, 413):
         responses[status] = OpenApiResponse(ref("Error"), description=_MEANINGS[status])
     return extend_schema(
@@ -395,6 +395,19 @@ ENDPOINTS = (
                 "Whether it can serve",
                 "Send traffic only while this is 200.",
                 gives="Ready",
+                may_fail=True,
+            )
+        },
+    ),
+    Endpoint(
+        "health/providers",
+        health.Providers,
+        {
+            "get": _health(
+                "providers",
+                "How the providers do",
+                "Breakers, the last probes, and the traffic of all gateways in the last minutes.",
+                gives="ProvidersHealth",
                 may_fail=True,
             )
         },

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -40,11 +41,19 @@ def test_it_is_ready_once_a_worker_answers(gateway: GatewayProcess, live: str, t
         while httpx.get(f"{gateway.root}/health/ready").status_code != 200:
             assert time.monotonic() < deadline, httpx.get(f"{gateway.root}/health").json()
             time.sleep(0.2)
+        while not (mock := providers(gateway)["mock"])["up"]:
+            assert time.monotonic() < deadline, mock
+            time.sleep(0.2)
     finally:
         worker.send_signal(signal.SIGTERM)
         worker.wait(20)
     report = httpx.get(f"{gateway.root}/health").json()
     assert (report["status"], report["version"]) == ("ok", "0.1.0")
+
+
+def providers(gateway: GatewayProcess) -> dict[str, Any]:
+    told: dict[str, Any] = httpx.get(f"{gateway.root}/health/providers").json()["providers"]
+    return told
 
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/", "/health/nothing", "/healthz"])

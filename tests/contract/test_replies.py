@@ -173,6 +173,7 @@ def test_health(gateway: GatewayProcess):
     check(httpx.get(f"{gateway.root}/health").json(), ours="Health")
     check(httpx.get(f"{gateway.root}/health/ready").json(), ours="Ready")
     check(httpx.get(f"{gateway.root}/health/live").json(), ours="Alive")
+    check(httpx.get(f"{gateway.root}/health/providers").json(), ours="ProvidersHealth")
 
 
 # Errors.
