@@ -15,6 +15,18 @@ TokenIds = list[Annotated[int, Meta(ge=0)]]
 TextsOrTokens = (
     str | Annotated[list[str | Annotated[int, Meta(ge=0)] | TokenIds], Meta(min_length=1)]
 )
+# OpenAI refuses to embed nothing.
+TextsOrTokensToEmbed = (
+    Annotated[str, Meta(min_length=1)]
+    | Annotated[
+        list[
+            Annotated[str, Meta(min_length=1)]
+            | Annotated[int, Meta(ge=0)]
+            | Annotated[TokenIds, Meta(min_length=1)]
+        ],
+        Meta(min_length=1, max_length=INPUTS_MAX),
+    ]
+)
 
 
 class CompletionRequest(GeneratingRequest, kw_only=True):
@@ -43,7 +55,7 @@ class CompletionRequest(GeneratingRequest, kw_only=True):
 class EmbeddingRequest(ModelRequest, kw_only=True):
     """`POST /v1/embeddings`."""
 
-    input: TextsOrTokens
+    input: TextsOrTokensToEmbed
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: PositiveInt | None = None
 

@@ -47,11 +47,21 @@ def test_tokens_are_taken_as_well(client: openai.OpenAI, given: list[int]):
     assert client.embeddings.create(model=MODEL, input=given).data
 
 
+def test_a_blank_is_something(client: openai.OpenAI):
+    assert client.embeddings.create(model=MODEL, input=" ").data
+    assert len(client.embeddings.create(model=MODEL, input=[" "] * 2_048).data) == 2_048
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
         ({}, "input"),
         ({"input": []}, "input"),
+        ({"input": ""}, "input"),
+        ({"input": [""]}, "input[0]"),
+        ({"input": ["x", ""]}, "input[1]"),
+        ({"input": [[]]}, "input[0]"),
+        ({"input": ["x"] * 2_049}, "input"),
         ({"input": 5}, "input"),
         ({"input": "x", "encoding_format": "hex"}, "encoding_format"),
         ({"input": "x", "dimensions": 0}, "dimensions"),
