@@ -1,12 +1,13 @@
 """Any exception as a response: one shape, OpenAI's, whichever door it leaves by."""
 
 import logging
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
 from rest_framework.response import Response
 
-from runestone.lib.errors import GatewayError, InternalError
+from runestone.lib.errors import GatewayError, InternalError, MethodNotAllowed
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,13 @@ def as_gateway_error(error: Exception) -> GatewayError:
         return error
     log.error("a call failed in a way nobody expected", exc_info=error)
     return InternalError("The server had an error while processing your request. Sorry about that!")
+
+
+def not_allowed(method: str | None, allowed: Iterable[str]) -> MethodNotAllowed:
+    """The answer to a wrong method names the right ones (RFC 9110, section 15.5.6)."""
+    return MethodNotAllowed(
+        f"Not allowed to {method} this URL.", headers={"allow": ", ".join(allowed)}
+    )
 
 
 def respond_to(error: Exception) -> ErrorResponse:

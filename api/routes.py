@@ -19,11 +19,17 @@ from api.health import Health, Live, Providers, Ready
 from api.messages import doors
 from api.messages import errors as messages_errors
 from api.requests import Call, ClientLeft, Message, Receive, Scope, Send, headers_of, read_body
-from api.responses.views import InputItems, ResponseDetail, ResponseStream, ResponsesView
+from api.responses.views import (
+    InputItems,
+    ResponseCancel,
+    ResponseDetail,
+    ResponseStream,
+    ResponsesView,
+)
 from api.transport import transport
 from api.views import ModelDetail, Models, ModelView
 from providers.wire import CHAT, COMPLETION, EMBEDDING, MODERATION
-from runestone.lib.errors import MethodNotAllowed, NotFound
+from runestone.lib.errors import NotFound
 
 PREFIXES = ("/v1", "/health")
 
@@ -45,8 +51,12 @@ _VIEWS: dict[str, Callable[..., Any]] = {
     "/health/ready": Ready.as_view(),
 }
 _model_detail = ModelDetail.as_view()
-_response_detail = ResponseDetail.as_view()
-_input_items = InputItems.as_view()
+# By what follows a response's id.
+_OF_A_RESPONSE = {
+    "": ResponseDetail.as_view(),
+    "cancel": ResponseCancel.as_view(),
+    "input_items": InputItems.as_view(),
+}
 _STREAMS = {
     "/v1/chat/completions": ChatStream.as_asgi(),
     "/v1/chat/stream": ChatStream.as_asgi(),
@@ -98,14 +108,14 @@ def _view_of(scope: Scope, path: str) -> tuple[Callable[..., Any], dict[str, str
     if view is not None:
         return view, {}
     if path in _STREAMS:
-        raise MethodNotAllowed(f"Not allowed to {scope['method']} this URL.")
+        raise errors.not_allowed(scope["method"], ("POST",))
     if path.startswith(_MODELS):
         # SDKs send a model's slash as %2F, curl users as it is; the server has decoded the path.
         return _model_detail, {"name": path.removeprefix(_MODELS)}
     if path.startswith(_RESPONSES):
         name, _, rest = path.removeprefix(_RESPONSES).partition("/")
-        if rest in ("", "input_items") and name not in _NOT_SERVED:
-            return (_input_items if rest else _response_detail), {"name": name}
+        if rest in _OF_A_RESPONSE and name not in _NOT_SERVED:
+            return _OF_A_RESPONSE[rest], {"name": name}
     raise NotFound(f"Invalid URL ({scope['method']} {scope['path']})")
 
 

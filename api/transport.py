@@ -11,11 +11,10 @@ from django.conf import settings
 from api import cors
 from api.cors import Cors
 from api.requests import INFERENCE, MODELS, Call, Scope
-from runestone.lib.errors import BadRequest, Forbidden, MethodNotAllowed
+from runestone.lib.errors import BadRequest, Forbidden
 
 _API = "/v1"
 _MODELS = "/v1/models"
-_METHODS = frozenset(("GET", "HEAD", "POST", "DELETE"))
 _HOST = re.compile(r"[A-Za-z0-9.\-_]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 
 
@@ -39,7 +38,7 @@ class Transport:
     def receive(self, scope: Scope, call: Call) -> Early | None:
         """Fills in what `call` must know of its way here; the answer, if it ends here.
 
-        Raises MethodNotAllowed, Forbidden or BadRequest.
+        Raises Forbidden or BadRequest.
         """
         path, client = scope["path"], scope.get("client")
         is_secure = scope.get("scheme") == "https"
@@ -52,8 +51,6 @@ class Transport:
             preflight = self._receive_page(scope["method"], call)
             if preflight is not None:
                 return preflight
-        if scope["method"] not in _METHODS:
-            raise MethodNotAllowed(f"Not allowed to {scope['method']} this URL.")
         return None
 
     def _receive_page(self, method: str, call: Call) -> Early | None:

@@ -12,7 +12,7 @@ from api.contract import examples
 from api.contract.components import ref
 from api.messages.doors import CountTokens, Messages
 from api.responses.pages import ITEMS_DEFAULT, ITEMS_MAX
-from api.responses.views import InputItems, ResponseDetail, ResponsesView
+from api.responses.views import InputItems, ResponseCancel, ResponseDetail, ResponsesView
 from api.views import ModelDetail, Models, ModelView
 
 EVENTS = "text/event-stream"
@@ -301,6 +301,20 @@ ENDPOINTS = (
                 refusals=_FINDING,
                 parameters=[_RESPONSE_ID],
             ),
+        },
+    ),
+    Endpoint(
+        "v1/responses/<str:name>/cancel",
+        ResponseCancel,
+        {
+            "post": _operation(
+                "cancelResponse",
+                "OpenAI",
+                "Stop a response in the background: there are none",
+                "Always refused, as OpenAI refuses it for a response that was waited for.",
+                refusals=_FINDING,
+                parameters=[_RESPONSE_ID],
+            )
         },
     ),
     Endpoint(

@@ -41,7 +41,7 @@ def item_id(prefix: str, response: UUID, number: int) -> str:
 
 
 async def gather(asked: Asked, store: Store, tenant_id: int, response: UUID) -> Conversation:
-    """Raises NotFound for what is not this tenant's, BadRequest for what is out of bounds."""
+    """Raises BadRequest if it cannot go on from there, NotFound for an item that is not theirs."""
     name = asked.request.previous_response_id
     previous = None if name is None else response_uuid(name)
     if name is not None and previous is None:
@@ -128,8 +128,9 @@ def _typed(item: dict[str, Any]) -> Item:
     return typed
 
 
-def _no_previous(name: str) -> NotFound:
-    return NotFound(
+def _no_previous(name: str) -> BadRequest:
+    """OpenAI answers 400 here, and 404 where a response is asked for by its URL."""
+    return BadRequest(
         f"Previous response with id '{name}' not found.",
         param="previous_response_id",
         code="previous_response_not_found",

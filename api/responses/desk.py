@@ -73,7 +73,7 @@ class Desk:
     async def stream(self, call: Call) -> AsyncGenerator[bytes, None]:
         """A response as events. What it raises before its first event is a refusal."""
         turn = await self._begun(call)
-        relay = Relay(turn.answer, turn.output)
+        relay = Relay(turn.answer, turn.output, pads=turn.asked.request.is_padded)
         try:
             async with aclosing(self._pipeline.stream(turn.chat)) as pieces:
                 async for piece in pieces:

@@ -4,6 +4,7 @@ Each event has its type twice, in an `event:` line and in its data, and a number
 `[DONE]`: a response ends with `response.completed`, `.incomplete` or `.failed`.
 """
 
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,13 +17,18 @@ from api.responses.output import INCOMPLETE, Output
 from runestone.lib import sse
 from runestone.lib.errors import GatewayError
 
+# Characters: a delta and its padding are a multiple of this.
+PADDED_TO = 16
+
 
 class Relay:
     """Translates one stream, piece by piece."""
 
-    def __init__(self, answer: Answer, output: Output) -> None:
+    def __init__(self, answer: Answer, output: Output, *, pads: bool) -> None:
         self._answer = answer
         self._output = output
+        # Whether deltas get the `obfuscation` of OpenAI's.
+        self._pads = pads
         self._reader = sse.Reader()
         self._number = 0
         self.has_begun = False
@@ -49,8 +55,7 @@ class Relay:
         yield from map(self._encoded, self._output.close(INCOMPLETE))
         failed = self._answer.failed(self._output.items, error)
         yield self._encoded(Event("response.failed", {"response": failed}))
-        told = {"code": error.code, "message": error.message, "param": error.param}
-        yield self._encoded(Event("error", {**told, "error": {"type": error.type, **told}}))
+        yield self._encoded(_told(error))
 
     def _events(self, chunk: Chunk) -> Iterator[Event]:
         self._answer.observe(chunk)
@@ -68,6 +73,29 @@ class Relay:
             yield Event("response.in_progress", {"response": response})
 
     def _encoded(self, event: Event) -> bytes:
-        numbered = {"type": event.type, **event.fields, "sequence_number": self._number}
+        if self._pads and "delta" in event.fields:
+            padding = _padding(len(event.fields["delta"]))
+            event = Event(event.type, {**event.fields, "obfuscation": padding})
         self._number += 1
-        return b"event: " + event.type.encode() + b"\n" + sse.encode(msgspec.json.encode(numbered))
+        return _encoded(event, self._number - 1)
+
+
+def refusal(error: GatewayError) -> bytes:
+    """What is told in place of a response, where only its keep-alive comments went before."""
+    return _encoded(_told(error), 0)
+
+
+def _told(error: GatewayError) -> Event:
+    """SDKs raise what they find under `error`; the rest is what OpenAI describes."""
+    told = {"code": error.code, "message": error.message, "param": error.param}
+    return Event("error", {**told, "error": {"type": error.type, **told}})
+
+
+def _encoded(event: Event, number: int) -> bytes:
+    numbered = {"type": event.type, **event.fields, "sequence_number": number}
+    return b"event: " + event.type.encode() + b"\n" + sse.encode(msgspec.json.encode(numbered))
+
+
+def _padding(length: int) -> str:
+    """So much noise that who counts the bytes of events on the wire does not learn the words."""
+    return secrets.token_urlsafe(PADDED_TO)[: -length % PADDED_TO]

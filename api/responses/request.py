@@ -96,6 +96,12 @@ class ResponseRequest(Struct, kw_only=True):
     context_management: Any = None
 
     @property
+    def is_padded(self) -> bool:
+        """OpenAI pads the deltas of a stream unless it is told not to."""
+        options = self.stream_options
+        return options is None or options.include_obfuscation is not False
+
+    @property
     def is_kept(self) -> bool:
         """OpenAI keeps a response unless it is told not to."""
         return self.store is not False

@@ -10,9 +10,10 @@ from rest_framework.response import Response
 from api import gateway
 from api.consumers import StreamConsumer
 from api.requests import Call
-from api.responses import pages
+from api.responses import pages, relay
 from api.responses.refused import unsupported
 from api.views import AsyncAPIView, call_of
+from runestone.lib.errors import BadRequest, GatewayError
 
 
 class ResponsesView(AsyncAPIView):
@@ -28,6 +29,9 @@ class ResponseStream(StreamConsumer):
             async for event in events:
                 yield event
 
+    def error_event(self, failure: GatewayError) -> bytes:
+        return relay.refusal(failure)
+
 
 class ResponseDetail(AsyncAPIView):
     async def get(self, request: Request, name: str) -> Response:
@@ -40,6 +44,15 @@ class ResponseDetail(AsyncAPIView):
         runestone = await gateway.current()
         await runestone.responses.delete(call_of(request), name)
         return Response({"id": name, "object": "response", "deleted": True})
+
+
+class ResponseCancel(AsyncAPIView):
+    """Only background responses can be cancelled, and there are none; OpenAI says it like this."""
+
+    async def post(self, request: Request, name: str) -> Response:
+        runestone = await gateway.current()
+        await runestone.responses.retrieve(call_of(request), name)
+        raise BadRequest("Cannot cancel a synchronous response.")
 
 
 class InputItems(AsyncAPIView):

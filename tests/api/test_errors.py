@@ -6,6 +6,7 @@ import urllib.request
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from django.utils import timezone
@@ -170,6 +171,33 @@ def test_a_wrong_method(client: openai.OpenAI):
         client.get("/chat/completions", cast_to=object)
     assert caught.value.status_code == 405
     assert caught.value.code == "method_not_supported"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/chat/completions", {"POST"}),
+        ("DELETE", "/chat/stream", {"POST"}),
+        ("PUT", "/embeddings", {"POST"}),
+        ("POST", "/models", {"GET", "HEAD"}),
+        ("DELETE", "/models/gpt-4o-mini", {"GET", "HEAD"}),
+        ("PATCH", "/responses", {"POST"}),
+        ("PUT", "/responses/resp_1", {"GET", "HEAD", "DELETE"}),
+        ("GET", "/responses/resp_1/cancel", {"POST"}),
+        ("GET", "/messages", {"POST"}),
+        ("OPTIONS", "/moderations", {"POST"}),
+    ],
+)
+def test_a_wrong_method_is_told_the_right_ones(
+    gateway: GatewayProcess, acme: Account, method: str, path: str, allowed: set[str]
+):
+    headers = {"authorization": f"Bearer {acme.key}"}
+    answer = httpx.request(method, gateway.url + path, headers=headers)
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == allowed
+    error = answer.json()["error"]
+    assert error["type"] == "invalid_request_error"
+    assert path == "/messages" or error["code"] == "method_not_supported"
 
 
 # The caller's money.

@@ -146,8 +146,18 @@ def test_a_late_refusal_is_an_event_for_anthropics_sdk_too(
 
 def test_a_late_refusal_is_an_event_for_responses_too(client: openai.OpenAI, scenario: Scenario):
     model = scenario("slow_headers=0.6;error=429")
-    with pytest.raises(openai.APIError):
+    with pytest.raises(openai.APIError) as caught:
         list(client.responses.create(model=model, input="x", stream=True))
+    assert caught.value.code == "rate_limit_exceeded"
+    # Which tells its type, like all events of responses: OpenAI's schemas know no other.
+    with client.responses.with_streaming_response.create(
+        model=model, input="x", stream=True
+    ) as answer:
+        *_, name, data = (line for line in answer.iter_lines() if line)
+    assert name == "event: error"
+    event = json.loads(data.removeprefix("data: "))
+    assert (event["type"], event["sequence_number"]) == ("error", 0)
+    assert event["code"] == event["error"]["code"] == "rate_limit_exceeded"
 
 
 def test_an_answer_in_json_has_none(ask: Ask):

@@ -138,3 +138,5 @@ def test_other_methods_and_places(client: openai.OpenAI):
     assert caught.value.status_code == 405
     with pytest.raises(openai.NotFoundError):
         client.responses.cancel("resp_" + "0" * 32)
+    with pytest.raises(openai.NotFoundError):
+        client.post("/responses/input_tokens", body={"input": "x"}, cast_to=dict[str, Any])

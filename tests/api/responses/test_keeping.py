@@ -17,7 +17,7 @@ from api.responses.reading import read
 from api.responses.store import Store, Stored
 from runestone.lib.database import conninfo
 from runestone.lib.encryption import Vault
-from runestone.lib.errors import BadRequest, NotFound, Unavailable, UpstreamBroken
+from runestone.lib.errors import BadRequest, Unavailable, UpstreamBroken
 from runestone.lib.ids import uuid7
 from tenants.authentication import Caller
 from tests.cast import Account
@@ -88,7 +88,7 @@ async def test_a_gap_is_told(store: Store, acme: Account):
     chain = await store.chain(caller.tenant_id, ids[-1])
     assert chain.missing == ids[0]
     asked = read(msgspec.json.encode({"input": "x", "previous_response_id": f"resp_{ids[-1].hex}"}))
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(BadRequest) as caught:
         await gather(asked, store, caller.tenant_id, uuid7())
     assert ids[0].hex in caught.value.message
 

@@ -155,10 +155,12 @@ def test_deleting(client: openai.OpenAI, acme: Account):
         lambda: client.responses.retrieve(response.id),
         lambda: client.responses.delete(response.id),
         lambda: client.responses.input_items.list(response.id),
-        lambda: client.responses.create(model=MODEL, input="x", previous_response_id=response.id),
+        lambda: client.responses.cancel(response.id),
     ):
         with pytest.raises(openai.NotFoundError):
             act()
+    with pytest.raises(openai.BadRequestError):
+        client.responses.create(model=MODEL, input="x", previous_response_id=response.id)
     assert not StoredResponse.objects.filter(tenant=acme.tenant).exists()
     acme.lines(1)
 
@@ -172,15 +174,18 @@ def test_a_stranger_finds_nothing(
             lambda name: stranger.responses.retrieve(name),
             lambda name: stranger.responses.delete(name),
             lambda name: stranger.responses.input_items.list(name),
+            lambda name: stranger.responses.cancel(name),
             lambda name: stranger.responses.create(
                 model=MODEL, input="x", previous_response_id=name
             ),
         ):
             told = []
             for name in (response.id, NOT_THERE):
-                with pytest.raises(openai.NotFoundError) as caught:
+                with pytest.raises(openai.APIStatusError) as caught:
                     act(name)
-                told.append((caught.value.code, caught.value.message.replace(name, "")))
+                error = caught.value
+                assert error.status_code in (400, 404)
+                told.append((error.status_code, error.code, error.message.replace(name, "")))
             assert told[0] == told[1], "no hint that there is one"
     assert client.responses.retrieve(response.id).id == response.id
     globex.lines(0)
@@ -190,10 +195,21 @@ def test_a_stranger_finds_nothing(
 def test_an_unknown_name(name: str, client: openai.OpenAI):
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve(name)
-    with pytest.raises(openai.NotFoundError) as caught:
+    # OpenAI answers 400 here, and so that its SDK raises another exception.
+    with pytest.raises(openai.BadRequestError) as caught:
         client.responses.create(model=MODEL, input="x", previous_response_id=name)
     assert caught.value.code == "previous_response_not_found"
     assert caught.value.param == "previous_response_id"
+    assert caught.value.type == "invalid_request_error"
+
+
+def test_what_was_waited_for_cannot_be_cancelled(client: openai.OpenAI):
+    response = client.responses.create(model=MODEL, input="Hi")
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.cancel(response.id)
+    assert caught.value.type == "invalid_request_error"
+    assert "Cannot cancel a synchronous response." in caught.value.message
+    assert client.responses.retrieve(response.id).status == "completed"
 
 
 def test_a_key_is_needed(client: openai.OpenAI, gateway: GatewayProcess):

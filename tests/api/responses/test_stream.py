@@ -8,6 +8,7 @@ import httpx
 import openai
 import pytest
 
+from api.responses.relay import PADDED_TO
 from runestone.local.mock_provider.process import MockProvider
 from tests.api.responses.test_create import LOOKUP, MODEL, City
 from tests.cast import Account
@@ -54,6 +55,26 @@ def test_on_the_wire(gateway: GatewayProcess, acme: Account):
     for block in raw.strip().split("\n\n"):
         name, data = block.split("\n")
         assert json.loads(data.removeprefix("data: "))["type"] == name.removeprefix("event: ")
+
+
+@pytest.mark.parametrize("asked", [{}, {"stream_options": {"include_obfuscation": True}}])
+def test_deltas_are_padded_as_by_openai(client: openai.OpenAI, asked: dict[str, Any]):
+    events = client.responses.create(model=MODEL, input="one eleven", stream=True, **asked)
+    padded = [
+        (event.delta, event.obfuscation)  # type: ignore[attr-defined]  # in no description
+        for event in events
+        if event.type == "response.output_text.delta"
+    ]
+    assert len(padded) == 2
+    assert {len(delta + padding) for delta, padding in padded} == {PADDED_TO}
+
+
+def test_unless_they_must_not_be(gateway: GatewayProcess, acme: Account, scenario: Scenario):
+    quiet = {"stream": True, "stream_options": {"include_obfuscation": False}}
+    for model in (MODEL, scenario("tools=1"), scenario("reasoning=8")):
+        body = {"model": model, "input": "Hi", "tools": [LOOKUP], **quiet}
+        assert ".delta" in (raw := wire(gateway, acme, body))
+        assert "obfuscation" not in raw
 
 
 def test_the_same_as_without_a_stream(client: openai.OpenAI, scenario: Scenario):
