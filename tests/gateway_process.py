@@ -15,12 +15,16 @@ from typing import Self
 
 START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 10.0
+APPLICATION = "tests.contract.witness.asgi:application"
 # The gateway is on this machine; a proxy in the environment must not come between.
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class GatewayProcess:
-    """uvicorn with `runestone.asgi`, over the database that Django has at the moment."""
+    """uvicorn with `runestone.asgi`, over the database that Django has at the moment.
+
+    A witness sees what it answers (tests/contract/witness).
+    """
 
     def __init__(self, database_url: str, server: str = "uvicorn", **environment: str) -> None:
         self._server = server
@@ -99,12 +103,12 @@ class GatewayProcess:
 
 _SERVERS = {
     "uvicorn": lambda port: [
-        *("uvicorn", "runestone.asgi:application", "--host", "127.0.0.1", "--port", port),
+        *("uvicorn", APPLICATION, "--host", "127.0.0.1", "--port", port),
         *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-proxy-headers"),
     ],
     "daphne": lambda port: [
         *("daphne", "-b", "127.0.0.1", "-p", port, "--access-log", "/dev/null"),
-        "runestone.asgi:application",
+        APPLICATION,
     ],
 }
 
