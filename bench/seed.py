@@ -17,7 +17,7 @@ def fill(
     mock_url: str, models: Sequence[str], tenants: int, budget_usd: int
 ) -> tuple[str, list[Account]]:
     """The first tenant's key, and all accounts; each tenant is under a hard budget."""
-    seed_catalogue(mock_url, "")
+    seed_catalogue(mock_url, {})
     for name in models:
         if name != MODEL:
             _add_scenario(name)

@@ -45,7 +45,7 @@ def live_database(django_db_blocker: DjangoDbBlocker, mock_provider: MockProvide
         server.execute(f'CREATE DATABASE "{name}"')
         with django_db_blocker.unblock(), using_database(name):
             call_command("migrate", verbosity=0)
-            seed_catalogue(mock_provider.url, "")
+            seed_catalogue(mock_provider.url, {})
         yield name
         server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 

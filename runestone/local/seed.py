@@ -1,12 +1,14 @@
 """What a first run finds: a demo tenant with a budget and a key, a superuser, models to call.
 
-With OPENAI_API_KEY in the environment the catalogue's models go to OpenAI; without it, to the mock
-provider, which bills nobody.
+A vendor whose key is in the environment (OPENAI_API_KEY and so on, see `providers/vendors.json`)
+serves its models of the catalogue. Without OPENAI_API_KEY some of OpenAI's go to the mock provider,
+which bills nobody.
 """
 
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,11 @@ from msgspec import Struct
 from billing.models import Budget, Price
 from providers.models import Model, Route, Upstream
 from runestone.lib.money import pico_from_usd
+from runestone.local.vendors import add_vendors
 from tenants.models import ApiKey, Member, Project, Tenant
 
 ADMIN_USERNAME = "admin"
 DEMO_BUDGET_USD = 100
-OPENAI_URL = "https://api.openai.com/v1"
 MOCK_URL = "http://127.0.0.1:4011/v1"
 
 _CATALOG = Path(__file__).resolve().parents[2] / "providers" / "catalog.json"
@@ -56,23 +58,23 @@ def seed() -> Seeded:
     if Tenant.objects.exists():
         Upstream.objects.filter(slug="mock").update(base_url=mock_url)
         return Seeded(created=False, admin_username=ADMIN_USERNAME)
-    seed_catalogue(mock_url, os.environ.get("OPENAI_API_KEY", ""))
+    seed_catalogue(mock_url, os.environ)
     password = secrets.token_urlsafe(12)
     admin = User.objects.create_superuser(ADMIN_USERNAME, "admin@localhost", password)
     return Seeded(True, ADMIN_USERNAME, password, _seed_demo_tenant(admin))
 
 
-def seed_catalogue(mock_url: str, openai_api_key: str) -> None:
+def seed_catalogue(mock_url: str, environment: Mapping[str, str]) -> None:
+    """Models, vendors, and routes to those whose keys are in `environment`."""
     catalog = json.loads(_CATALOG.read_text())
     for facts in catalog["models"]:
         _add_model(facts)
-    if openai_api_key:
-        openai = Upstream.objects.create(
-            slug="openai", name="OpenAI", dialect="openai", base_url=OPENAI_URL
-        )
-        openai.add_credential(openai_api_key)
-        for facts in catalog["models"]:
-            _add_route(openai, facts["name"], facts["prices"], source=catalog["source"])
+    vendors = {upstream.slug: upstream for upstream in add_vendors(environment)}
+    for facts in catalog["models"]:
+        if (upstream := vendors.get(facts["vendor"])) is not None:
+            name = facts["name"]
+            upstream_model = facts.get("upstream_model", name)
+            _add_route(upstream, name, upstream_model, facts["prices"], source=catalog["source"])
     mock = Upstream.objects.create(
         slug="mock", name="Mock provider", dialect="openai", base_url=mock_url
     )
@@ -83,9 +85,11 @@ def seed_catalogue(mock_url: str, openai_api_key: str) -> None:
     _add_model({"name": "echo", "owned_by": "runestone", "capabilities": ["chat", "streaming"]})
     for model, prices in _MOCK_PRICES.items():
         if not Route.objects.filter(model__name=model).exists():
-            _add_route(mock, model, _components(prices), source="the mock provider's own price")
+            _add_route(
+                mock, model, model, _components(prices), source="the mock provider's own price"
+            )
     for model, prices in _ECHO_PRICES.items():
-        _add_route(echo, model, _components(prices), source="costs nothing")
+        _add_route(echo, model, model, _components(prices), source="costs nothing")
 
 
 def _seed_demo_tenant(admin: User) -> str:
@@ -103,10 +107,15 @@ def _add_model(facts: dict[str, Any]) -> None:
 
 
 def _add_route(
-    upstream: Upstream, model: str, prices: list[dict[str, Any]], *, source: str
+    upstream: Upstream,
+    model: str,
+    upstream_model: str,
+    prices: list[dict[str, Any]],
+    *,
+    source: str,
 ) -> None:
     Route.objects.create(
-        upstream=upstream, model=Model.objects.get(name=model), upstream_model=model
+        upstream=upstream, model=Model.objects.get(name=model), upstream_model=upstream_model
     )
     for price in prices:
         Price.objects.create(

@@ -8,7 +8,6 @@ import msgspec
 
 from runestone.local.mock_provider import scenarios
 
-
 DEFAULT_TIER = "default"
 # What a tier costs, of the default one's price. All prices are even, so half of one is whole.
 TIER_PERCENT = {DEFAULT_TIER: 100, "flex": 50, "priority": 200}
