@@ -9,7 +9,7 @@ share code with the gateway: two sides that share a bug agree.
 Routes: POST /v1/chat/completions, POST /v1/completions, POST /v1/embeddings,
 POST /v1/moderations, GET /v1/models[/{id}], GET /bill[?attempt=ID], GET /calls.
 Azure's: the first three below /openai/v1 and, with ?api-version, /openai/deployments/{model}.
-Ollama's own: POST /api/chat, POST /api/embed, GET /api/tags.
+Anthropic's: POST /v1/messages. Ollama's own: POST /api/chat, POST /api/embed, GET /api/tags.
 
 TOKENS. A token is a word: a run of characters without whitespace. The prompt costs the
 words of every text in every message (at least 1; images, tools and roles are free), an
@@ -64,6 +64,7 @@ the answer:
   length             end with finish_reason length, after half the words or after `chunks`
   finish=REASON      end with this finish_reason
   overrun            pay no heed to max_tokens
+  mirror             say the request's own body (Anthropic's alone)
 
 usage:
   reasoning [8]      so many hidden reasoning tokens before each answer
@@ -95,6 +96,8 @@ the wire:
 
 Embeddings and moderations know the times and the failures before work; legacy completions
 know all but `tools` and `refusal`. JSON knows `cut` as `cut_json`.
+Anthropic's have no `usage_every_chunk` and `usage_twice`; its `no_done` leaves out message_stop,
+an image is 100 tokens, and a call that asks for thinking gets `reasoning` in any case.
 Ollama's streams know no `no_done`, `comments`, `usage_every_chunk` and `usage_twice`.
 
 MODERATIONS flag a text with the word "violence". They are on the bill, with no tokens and the

@@ -33,6 +33,7 @@ class Answer(msgspec.Struct):
     refused: bool = False
     calls: list[Call] = []
     echoed: str = ""
+    stopped_by: str = ""  # Which of the stop sequences it was.
 
     @property
     def visible_tokens(self) -> int:
@@ -145,6 +146,7 @@ def _stop(made: Answer, stop: str | list[str] | None) -> None:
         if word and word in made.text:
             made.text = made.text[: made.text.index(word)]
             made.finish_reason = "stop"
+            made.stopped_by = word
 
 
 def _allowed(request: ChatRequest) -> int | None:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from runestone.local.mock_provider import azure, models, ollama
+from runestone.local.mock_provider import anthropic, azure, models, ollama
 from runestone.local.mock_provider.chat import chat
 from runestone.local.mock_provider.completions import completions
 from runestone.local.mock_provider.embeddings import embeddings
@@ -24,9 +24,11 @@ CALLS: dict[str, Handler] = {
     "/v1/completions": completions,
     "/v1/embeddings": embeddings,
     "/v1/moderations": moderations,
+    anthropic.PATH: anthropic.messages,
     "/api/chat": ollama.chat,
     "/api/embed": ollama.embed,
 }
+KEY_HEADERS = (b"authorization", b"api-key", b"x-api-key")
 TAGS = "/api/tags"
 MODELS = "/v1/models"
 NO_KEY = (
@@ -69,13 +71,14 @@ class App:
             self._check_key(exchange)
             await handler(exchange, self.provider)
         except ProviderError as error:
-            await exchange.error(error)
+            is_anthropics = exchange.scope["path"] == anthropic.PATH
+            await exchange.error(anthropic.faced(error, exchange) if is_anthropics else error)
 
     def _check_key(self, exchange: Exchange) -> None:
         expected = self.provider.api_key
         if expected is None:
             return
-        given = exchange.header(b"authorization") or exchange.header(b"api-key") or ""
+        given = next(filter(None, map(exchange.header, KEY_HEADERS)), "")
         given = given.removeprefix("Bearer ").strip()
         if not given:
             raise ProviderError(401, NO_KEY)

@@ -35,6 +35,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     length: bool = False
     finish: str | None = None
     overrun: bool = False
+    mirror: bool = False
 
     reasoning: Count = 0
     cached: Annotated[int, Meta(ge=0)] = 0
