@@ -17,7 +17,8 @@ from runestone.admin.parts import EMPTY
 from runestone.lib.usage import Component
 
 _State = PriceProposal.State
-_ORDER = {component.value: place for place, component in enumerate(Component)}
+# Components in the order of usage, not of the alphabet.
+COMPONENT_PLACES = {component.value: place for place, component in enumerate(Component)}
 _TENTH = Decimal("0.1")
 
 
@@ -32,7 +33,7 @@ def proposal_page(proposal: PriceProposal) -> dict[str, Any]:
     waiting = {each.key: each for each in PriceProposal.objects.filter(state=_State.OPEN, **names)}
     if proposal.state != _State.OPEN:
         waiting.setdefault(proposal.key, proposal)
-    keys = sorted({*prices, *waiting}, key=_place)
+    keys = sorted({*prices, *waiting}, key=place)
     return {
         "proposal": proposal,
         "is_open": proposal.state == _State.OPEN,
@@ -51,8 +52,8 @@ def _url(proposal: PriceProposal, action: str) -> str:
     return reverse(f"admin:billing_priceproposal_{action}", args=[proposal.pk])
 
 
-def _place(key: PriceKey) -> tuple[str, int, int]:
-    return key.service_tier, _ORDER[key.component], key.context_from
+def place(key: PriceKey) -> tuple[str, int, int]:
+    return key.service_tier, COMPONENT_PLACES[key.component], key.context_from
 
 
 def _row(

@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
+from django.db.models import Case, When
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -17,7 +18,14 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import DropdownFilter
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from billing.admin.proposal_page import change_words, component_words, price_words, proposal_page
+from billing.admin.proposal_page import (
+    COMPONENT_PLACES,
+    change_words,
+    component_words,
+    place,
+    price_words,
+    proposal_page,
+)
 from billing.decisions import CannotDecide, approve, reject
 from billing.models import PriceProposal
 from runestone.admin.parts import EMPTY, DeskAdmin, column, page_action
@@ -25,6 +33,7 @@ from runestone.admin.parts import EMPTY, DeskAdmin, column, page_action
 STATE_COLOURS = {"open": "info", "approved": "success", "rejected": "danger", "superseded": ""}
 _State = PriceProposal.State
 _OPEN = "Open"
+_PLACE = Case(*(When(component=name, then=number) for name, number in COMPONENT_PLACES.items()))
 
 
 class StateFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types
@@ -54,7 +63,7 @@ class UpstreamFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no t
 
 
 class GroupedList(ChangeList):
-    """Marks the first row of each model, which alone is headed by its name."""
+    """Marks the first row of each model, which alone shows its name where rows are a table."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -81,8 +90,7 @@ class PriceProposalAdmin(DeskAdmin):
     list_filter = (StateFilter, UpstreamFilter)
     search_fields = ("model", "upstream")
     search_help_text = "Model or upstream"
-    ordering = ("model", "upstream", "service_tier", "component", "context_from", "-id")
-    # Whatever sorts would tear a model's rows apart.
+    # Whatever else sorts would tear a model's rows apart.
     sortable_by = ()
     list_per_page = 100
     actions_detail = ("approve_one", "approve_model", "reject_one")
@@ -107,6 +115,9 @@ class PriceProposalAdmin(DeskAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        return ("model", "upstream", "service_tier", _PLACE, "context_from", "-id")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return GroupedList
@@ -160,7 +171,7 @@ class PriceProposalAdmin(DeskAdmin):
 
     def _approve(self, request: HttpRequest, object_id: str, *, whole_model: bool) -> HttpResponse:
         chosen = self._chosen(request, object_id, whole_model=whole_model)
-        form = MomentForm(request.POST if request.method == "POST" else None)
+        form = MomentForm(request.POST if request.method == "POST" else None, label_suffix="")
         if request.method != "POST" or not chosen or not form.is_valid():
             return self._ask(request, object_id, chosen, verb="Approve", form=form)
         moment: datetime | None = form.cleaned_data["valid_from"]
@@ -181,7 +192,8 @@ class PriceProposalAdmin(DeskAdmin):
         if request.method == "POST":
             seen = [int(each) for each in request.POST.getlist("seen") if each.isdecimal()]
             return list(of_model.filter(pk__in=seen))
-        return list(of_model.filter(state=_State.OPEN))
+        waiting = of_model.filter(state=_State.OPEN)
+        return sorted(waiting, key=lambda each: place(each.key))
 
     def _ask(
         self,
@@ -232,11 +244,10 @@ class PriceProposalAdmin(DeskAdmin):
     # --- Columns ---------------------------------------------------------------------------------
 
     @column("model")
-    def way(self, obj: PriceProposal) -> SafeString | str:
-        if not vars(obj).get("_leads", True):
-            return SafeString('<span class="rs-follows"></span>')
+    def way(self, obj: PriceProposal) -> SafeString:
+        place = "rs-leads" if vars(obj).get("_leads", True) else "rs-follows"
         return format_html(
-            '<span class="rs-leads">{}<small>{}</small></span>', obj.model, obj.upstream
+            '<span class="{}">{}<small>{}</small></span>', place, obj.model, obj.upstream
         )
 
     @column("component")
