@@ -62,7 +62,7 @@ class Store:
         text = msgspec.json.encode(stored).decode()
         if len(text) > SEALED_BYTES_MAX:
             raise NotKept(f"larger than {SEALED_BYTES_MAX} bytes")
-        sealed = self._vault.seal(text, context=_context(caller.tenant_id, id))
+        sealed = self._vault.seal(text, context=context(caller.tenant_id, id))
         row = [id, caller.tenant_id, caller.api_key_id, previous, sealed, self._lifetime]
         try:
             await self._connection.fetch(_PUT, row)
@@ -100,13 +100,13 @@ class Store:
 
     def _opened(self, tenant_id: int, id: UUID, sealed: bytes) -> Stored | None:  # noqa: A002 -- the column's name
         try:
-            return _stored.decode(self._vault.open(sealed, context=_context(tenant_id, id)))
+            return _stored.decode(self._vault.open(sealed, context=context(tenant_id, id)))
         except CannotOpen as error:
             log.error("stored response %s cannot be read: %s", id, error)
             return None
 
 
-def _context(tenant_id: int, id: UUID) -> str:  # noqa: A002 -- the column's name
+def context(tenant_id: int, id: UUID) -> str:  # noqa: A002 -- the column's name
     """A row that was copied to another tenant, or over another row, does not open there."""
     return f"response:{id.hex}:tenant:{tenant_id}"
 

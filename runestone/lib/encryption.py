@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+KEY_ID_BYTES = 4
 _KEY_BYTES = 32
-_KEY_ID_BYTES = 4
 _NONCE_BYTES = 12
 
 
@@ -32,20 +32,21 @@ class Vault:
         if any(len(key) != _KEY_BYTES for key in decoded):
             raise ValueError(f"an encryption key is base64url of exactly {_KEY_BYTES} bytes")
         self._ciphers = {_key_id(key): AESGCM(key) for key in decoded}
-        self._current = _key_id(decoded[0])
+        # Of the key that seals; every sealed value begins with its key's id.
+        self.key_id = _key_id(decoded[0])
 
     def seal(self, secret: str, *, context: str) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
-        cipher = self._ciphers[self._current]
-        return self._current + nonce + cipher.encrypt(nonce, secret.encode(), context.encode())
+        cipher = self._ciphers[self.key_id]
+        return self.key_id + nonce + cipher.encrypt(nonce, secret.encode(), context.encode())
 
     def open(self, sealed: bytes, *, context: str) -> str:
         sealed = bytes(sealed)
-        cipher = self._ciphers.get(sealed[:_KEY_ID_BYTES])
+        cipher = self._ciphers.get(sealed[:KEY_ID_BYTES])
         if cipher is None:
             raise CannotOpen("sealed under a key that is not configured here")
-        nonce = sealed[_KEY_ID_BYTES : _KEY_ID_BYTES + _NONCE_BYTES]
-        ciphertext = sealed[_KEY_ID_BYTES + _NONCE_BYTES :]
+        nonce = sealed[KEY_ID_BYTES : KEY_ID_BYTES + _NONCE_BYTES]
+        ciphertext = sealed[KEY_ID_BYTES + _NONCE_BYTES :]
         try:
             return cipher.decrypt(nonce, ciphertext, context.encode()).decode()
         except (InvalidTag, ValueError):  # ValueError: cut short, or not text
@@ -53,4 +54,4 @@ class Vault:
 
 
 def _key_id(key: bytes) -> bytes:
-    return hashlib.sha256(key).digest()[:_KEY_ID_BYTES]
+    return hashlib.sha256(key).digest()[:KEY_ID_BYTES]
