@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django import forms
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.datasets import BaseDataset
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from providers.models import Credential
-from runestone.admin.parts import TabAdmin, TabularInline, column
+from runestone.admin.parts import EMPTY, TabAdmin, TabularInline, column
 
 if TYPE_CHECKING:
     CredentialForms = forms.BaseInlineFormSet[Any, Any, Any]
@@ -87,6 +89,7 @@ class CredentialInline(TabularInline):
     form = CredentialForm
     formset = CredentialFormSet
     extra = 0
+    hide_title = True
     fields = ("name", "tenant", "secret", "enabled", "state")
     readonly_fields = ("state",)
     autocomplete_fields = ("tenant",)
@@ -94,9 +97,12 @@ class CredentialInline(TabularInline):
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("upstream", "tenant")
 
-    @column("state", label=STATE_COLOURS)
-    def state(self, obj: Credential) -> str:
-        return obj.state if obj.pk else ""
+    @column("state")
+    def state(self, obj: Credential) -> SafeString | str:
+        if not obj.pk:
+            return EMPTY
+        colour = "rs-bad" if obj.state == "unusable" else "rs-quiet"
+        return format_html('<span class="{}">{}</span>', colour, obj.state)
 
 
 class TenantCredentials(TabAdmin):
