@@ -123,7 +123,7 @@ class _ChunkMender:
             self._with_role.add(choice)
         if Mend.TOOL_CALLS in mend:
             calls = self._calls.setdefault(choice, _ToolCalls())
-            for call in _objects(delta.get("tool_calls")):
+            for call in _tool_calls_of(delta):
                 calls.mend(call)
 
 
@@ -180,8 +180,9 @@ def _mend_answer(answer: dict[str, Any], quirks: Quirks) -> None:
             continue
         if Mend.CONTENT in quirks.mend:
             _mend_content(message)
+            message.setdefault("refusal", None)
         if Mend.TOOL_CALLS in quirks.mend:
-            for call in _objects(message.get("tool_calls")):
+            for call in _tool_calls_of(message):
                 _ToolCalls().mend(call)
                 del call["index"]
     if Mend.USAGE in quirks.mend and isinstance(usage := answer.get("usage"), dict):
@@ -202,6 +203,13 @@ def _mend_content(said: dict[str, Any]) -> None:
     thoughts = "".join(_texts(part.get("thinking")) for part in _objects(parts))
     if thoughts:
         said["reasoning_content"] = thoughts
+
+
+def _tool_calls_of(said: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Where there are none, OpenAI does not say so."""
+    if said.get("tool_calls", ()) is None:
+        del said["tool_calls"]
+    return _objects(said.get("tool_calls"))
 
 
 def _texts(parts: object) -> str:

@@ -206,6 +206,7 @@ def test_a_whole_answer_is_mended_too():
     said = ChatCompletion.model_validate_json(answer.body).choices[0].message
     assert said.content == "4"
     assert said.model_extra["reasoning_content"] == "2 and 2 is 4."
+    assert b'"tool_calls"' not in answer.body
     assert answer.usage == Usage(input_tokens=28, output_tokens=35)
 
 
