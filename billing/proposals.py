@@ -15,7 +15,8 @@ from billing.models import Price, PriceKey, PriceProposal, unit_usd
 from runestone.lib.published import PublishedModel, PublishedPrice
 
 State = PriceProposal.State
-# Two runs at once would both propose. Any number that no other advisory lock of ours has.
+# Two runs at once would both propose. Postgres keeps such single numbers apart from the pairs that
+# gateways lock.
 _ONE_RUN = 7_301_466
 _SOURCE_CHARACTERS_MAX = 200
 

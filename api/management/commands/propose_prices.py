@@ -13,7 +13,7 @@ from django.db import transaction
 from billing.models import TOKENS_PER_PRICE, PriceProposal
 from billing.proposals import Outcome, Way, propose
 from providers.models import Route
-from runestone.lib.published import Source, SourceError, open_source
+from runestone.lib.published import Source, SourceError, open_source, pairs, vendors
 
 # So many models are named where the same is said of several.
 NAMED_MAX = 3
@@ -49,7 +49,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             source = open_source(options["source"])
-            desk = Desk(source, _pairs(options["provider"]), _pairs(options["map"]))
+            desk = Desk(source, vendors(source, options["provider"]), pairs(options["map"]))
             ways = list(desk.ways(options["upstream"]))
         except SourceError as error:
             raise CommandError(str(error)) from None
@@ -86,10 +86,6 @@ class Desk:
         self._names = names
         # What there is to tell, and of which models.
         self.told: dict[str, list[str]] = {}
-        strangers = set(providers.values()) - source.providers()
-        if strangers:
-            known = ", ".join(sorted(source.providers()))
-            raise SourceError(f"{source.title} has no provider {min(strangers)!r}; it has {known}")
 
     def ways(self, upstream: str | None) -> Iterator[Way]:
         routes = Route.objects.select_related("model", "upstream")
@@ -118,16 +114,6 @@ class Desk:
 
     def _tell(self, what: str, of: str) -> None:
         self.told.setdefault(what, []).append(of)
-
-
-def _pairs(given: list[str]) -> dict[str, str]:
-    pairs = {}
-    for text in given:
-        name, equals, target = text.rpartition("=")
-        if not (name and equals and target):
-            raise CommandError(f"{text!r} is no NAME=NAME")
-        pairs[name] = target
-    return pairs
 
 
 def _words(proposal: PriceProposal) -> str:

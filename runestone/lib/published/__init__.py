@@ -13,6 +13,8 @@ from runestone.lib.published.base import (
     PublishedPrice,
     Source,
     SourceError,
+    pairs,
+    vendors,
 )
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
     "Source",
     "SourceError",
     "open_source",
+    "pairs",
+    "vendors",
 ]
 
 # This word in the place of a file's path means the installed package.

@@ -1,5 +1,6 @@
 """The contract of a source: it looks models up by a vendor's own names, and never guesses."""
 
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from typing import Protocol
@@ -77,6 +78,27 @@ class Source(Protocol):
     def model(self, provider: str, name: str) -> PublishedModel | None:
         """None if the source does not know it. Raises SourceError if it is there twice."""
         ...
+
+
+def pairs(given: Iterable[str]) -> dict[str, str]:
+    """An option's NAME=NAME, several times. Names may have an equals sign, their targets not."""
+    found = {}
+    for text in given:
+        name, equals, target = text.rpartition("=")
+        if not (name and equals and target):
+            raise SourceError(f"{text!r} is no NAME=NAME")
+        found[name] = target
+    return found
+
+
+def vendors(source: Source, given: Iterable[str]) -> dict[str, str]:
+    """As `pairs`; each target is a vendor that the source knows."""
+    found = pairs(given)
+    strangers = set(found.values()) - source.providers()
+    if strangers:
+        known = ", ".join(sorted(source.providers()))
+        raise SourceError(f"{source.title} has no provider {min(strangers)!r}; it has {known}")
+    return found
 
 
 class PriceList:
