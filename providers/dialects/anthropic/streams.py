@@ -287,16 +287,15 @@ def _decoded(payload: bytes) -> Event | None:
     """None for a kind of event that we do not know: Anthropic may add some."""
     try:
         return _event.decode(payload)
-    except msgspec.ValidationError:
-        if _kind_of(payload) in _KINDS:
-            raise UpstreamBroken("The provider sent an event that we cannot read.") from None
-        return None
-    except _UNREADABLE:
-        raise UpstreamBroken("The provider sent an event that is not JSON.") from None
+    except _UNREADABLE as error:
+        if isinstance(error, msgspec.ValidationError) and _is_of_unknown_kind(payload):
+            return None
+        raise UpstreamBroken("The provider sent an event that we cannot read.") from None
 
 
-def _kind_of(payload: bytes) -> str:
+def _is_of_unknown_kind(payload: bytes) -> bool:
     try:
-        return _kind.decode(payload).type
-    except msgspec.ValidationError:
-        return ""
+        kind = _kind.decode(payload).type
+    except _UNREADABLE:
+        return False
+    return bool(kind) and kind not in _KINDS
