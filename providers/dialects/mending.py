@@ -97,8 +97,9 @@ class _ChunkMender:
     def __init__(self, quirks: Quirks, *, wants_usage: bool) -> None:
         self._quirks = quirks
         self._wants_usage = wants_usage
-        self._with_role: set[object] = set()
-        self._calls: dict[object, _ToolCalls] = {}
+        # By the choice's number.
+        self._with_role: set[int] = set()
+        self._calls: dict[int, _ToolCalls] = {}
 
     def mended(self, chunk: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The chunk; and after it another, where usage has to come apart from it."""
@@ -117,9 +118,11 @@ class _ChunkMender:
         mend = self._quirks.mend
         if Mend.CONTENT in mend:
             _mend_content(delta)
-        if Mend.ROLES in mend and "role" in delta:
+        if Mend.ROLES in mend:
             if choice in self._with_role:
-                del delta["role"]
+                delta.pop("role", None)
+            else:
+                delta.setdefault("role", "assistant")
             self._with_role.add(choice)
         if Mend.TOOL_CALLS in mend:
             calls = self._calls.setdefault(choice, _ToolCalls())

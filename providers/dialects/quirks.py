@@ -16,7 +16,7 @@ class Mend(StrEnum):
     """What a vendor's answers need before an official SDK can read them; see `mending.py`."""
 
     CONTENT = "content"  # content in parts, thinking among them, becomes text
-    ROLES = "roles"  # a role is told once a choice
+    ROLES = "roles"  # the role is told once a choice, with its first piece
     TOOL_CALLS = "tool_calls"  # each tool call has its index and type; id and name come once
     USAGE = "usage"  # usage comes in a last chunk without choices, if it was asked for
 

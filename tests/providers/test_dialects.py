@@ -3,15 +3,22 @@
 import pytest
 
 from providers.dialects import DIALECTS, Dialect, dialect_of
+from providers.dialects.quirks import Mend, Quirks
 from tests.providers import contract
 from tests.providers.calls import RECORDINGS, target
 from tests.providers.contract import CHECKS, Spoken, every_check, spoken
 
 # The echo answers in OpenAI's words.
 FOLDERS = {"echo": RECORDINGS / "openai"}
+# A vendor that needs all that can be mended.
+MENDED = dialect_of(target(quirks=Quirks(mend=frozenset(Mend), finish_reasons={"eos": "stop"})))
+SPOKEN = {name: spoken(DIALECTS[name], FOLDERS.get(name)) for name in sorted(DIALECTS)}
 each_dialect = pytest.mark.parametrize(
     "it",
-    [pytest.param(spoken(DIALECTS[name], FOLDERS.get(name)), id=name) for name in sorted(DIALECTS)],
+    [
+        *(pytest.param(each, id=name) for name, each in SPOKEN.items()),
+        pytest.param(spoken(MENDED), id="mended"),
+    ],
 )
 
 

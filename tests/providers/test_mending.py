@@ -15,20 +15,13 @@ from providers.dialects import dialect_of
 from providers.dialects.quirks import Quirks
 from runestone.lib.errors import UpstreamRefused
 from runestone.lib.usage import Usage
+from runestone.local import vendors
 from tests.providers.calls import chat, recording, target
 from tests.providers.contract import WITH_USAGE, heard
 
-QUIRKS = {
-    "mistral": {
-        "mend": ["content", "tool_calls", "usage"],
-        "finish_reasons": {"model_length": "length"},
-    },
-    "together": {"mend": ["roles", "usage"], "finish_reasons": {"eos": "stop"}},
-    "groq": {"mend": ["usage"]},
-    "openrouter": {"mend": ["roles"]},
-    "deepseek": {"mend": ["usage"]},
-    "moonshot": {"mend": ["usage"]},
-    "gemini": {"mend": ["roles", "tool_calls", "usage"]},
+# As the seeded rows have them; Moonshot has none.
+QUIRKS = {vendor.slug: vendor.quirks for vendor in vendors.known()} | {
+    "moonshot": {"mend": ["usage"]}
 }
 STREAMS = [
     "mistral/stream_tools",
