@@ -16,8 +16,7 @@ import pytest
 
 from tests.contract.test_judge import ANSWER, CHUNK
 from tests.contract.witness import record
-from tests.contract.witness.asgi import Attended
-from tests.contract.witness.exemptions import EXEMPTIONS, Exemption
+from tests.contract.witness.attended import Attended
 from tests.contract.witness.record import TEST, Recorded, Seen, Witness
 from tests.contract.witness.shapes import shape
 from tests.contract.witness.verdicts import complaints, verdict
@@ -144,6 +143,18 @@ async def test_what_has_the_same_shape_is_kept_once(tmp_path: Path):
     assert recorded.tally["replies"] == 6
 
 
+async def test_objects_that_differ_in_their_names_alone_are_one_endpoint(tmp_path: Path):
+    (tmp_path / TEST).touch()
+    witness = Witness(tmp_path)
+    for path in ("models/a", "models/b/c", "responses/resp_1", "responses/resp_2"):
+        await witnessed(witness, answer_of({}), method="GET", path=f"/v1/{path}")
+    witness.close()
+    assert [each.path for each in Recorded(tmp_path).seen] == [
+        "/v1/models/a",
+        "/v1/responses/resp_1",
+    ]
+
+
 async def test_a_packed_reply_is_judged(tmp_path: Path):
     start, body = answer_of(wrong())
     start["headers"].append((b"content-encoding", b"gzip"))
@@ -155,7 +166,16 @@ async def test_a_reply_that_is_no_json_is_wrong(tmp_path: Path):
     start, body = answer_of(ANSWER)
     body["body"] = b"<html>"
     [complaint] = complaints((await seen_in(tmp_path, [start, body])).seen)
-    assert "it is no JSON" in complaint
+    assert "it cannot be read: DecodeError" in complaint
+
+
+async def test_what_cannot_be_read_does_not_blind_it(tmp_path: Path):
+    start, body = answer_of(ANSWER)
+    start["headers"].append((b"content-encoding", b"gzip"))
+    recorded = await seen_in(tmp_path, [start, body], answer_of(wrong()))
+    one, other = complaints(recorded.seen)
+    assert "BadGzipFile" in one
+    assert "finish_reason" in other
 
 
 async def test_what_is_too_large_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -216,23 +236,3 @@ def test_a_shape_keeps_what_judges_look_at():
     assert shape(ANSWER) != shape(ANSWER | {"created": 1.5})
     assert shape(ANSWER) != shape(ANSWER | {"more": None})
     assert shape({"data": [1]}) == shape({"data": [1, 2]}) != shape({"data": []})
-
-
-def test_an_exemption_is_narrow(monkeypatch: pytest.MonkeyPatch):
-    allowed = Exemption("tests/test_x.py::test_y", "$.choices[0].finish_reason", "a vendor's own")
-    monkeypatch.setattr("tests.contract.witness.exemptions.EXEMPTIONS", (allowed,))
-    odd = seen(wrong(), "POST", CHAT)
-    assert complaints([odd]) == []
-    assert complaints([Seen("tests/test_x.py::test_z", *_rest(odd))])
-    assert complaints([seen(wrong() | {"created": "x"}, "POST", CHAT)])
-
-
-def _rest(reply: Seen) -> tuple[Any, ...]:
-    return reply.method, reply.path, reply.status, reply.is_event, reply.value
-
-
-def test_every_exemption_has_a_reason():
-    for each in EXEMPTIONS:
-        assert each.why
-        assert (ROOT / each.test.partition("::")[0]).exists()
-        assert each.place.startswith("$.")

@@ -18,7 +18,6 @@ from anthropic.types import MessageTokensCount, RawMessageStreamEvent
 from pydantic import TypeAdapter, ValidationError
 
 from tests.contract.judge import complaint
-from tests.contract.witness.exemptions import exemption
 from tests.contract.witness.record import Seen
 
 COMPLAINT_CHARACTERS_MAX = 500
@@ -134,7 +133,7 @@ def complaints(replies: Iterable[Seen]) -> list[str]:
         f"{seen.method} {seen.path} ({seen.status}) {wrong[:COMPLAINT_CHARACTERS_MAX]}\n"
         f"    in {seen.test}"
         for seen, wrong in found
-        if wrong is not None and exemption(seen.test, wrong) is None
+        if wrong is not None
     ]
 
 
