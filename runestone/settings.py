@@ -32,10 +32,19 @@ _FILE_SETTINGS = {
     "SECRET_KEY",
     "DATABASE_URL",
     "REDIS_URL",
-    "OPENAI_API_KEY",
     "RUNESTONE_KEY_PEPPER",
     "RUNESTONE_CREDENTIAL_KEY",
     "RUNESTONE_API_KEYS",
+    # The vendors' keys of a first run, see providers/vendors.json.
+    "ANTHROPIC_API_KEY",
+    "AZURE_OPENAI_API_KEY",
+    "DEEPSEEK_API_KEY",
+    "GEMINI_API_KEY",
+    "GROQ_API_KEY",
+    "MISTRAL_API_KEY",
+    "OPENAI_API_KEY",
+    "OPENROUTER_API_KEY",
+    "TOGETHER_API_KEY",
 }
 _read_secret_files()
 if not os.environ.get("DATABASE_URL"):

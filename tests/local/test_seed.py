@@ -6,6 +6,7 @@ import pytest
 from billing.models import Price
 from providers.dialects import DIALECTS
 from providers.models import Credential, Model, Route, Upstream
+from runestone import settings as settings_module
 from runestone.local import vendors
 from runestone.local.seed import seed_catalogue
 
@@ -107,3 +108,8 @@ def test_a_mistyped_row_is_noticed():
         msgspec.convert(row | {"quirks": {"drop_feilds": []}}, vendors.Vendor)
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(row | {"key": "K"}, vendors.Vendor)
+
+
+def test_every_key_may_come_from_a_file():
+    keys = {vendor.key_variable for vendor in vendors.known() if vendor.key_variable}
+    assert keys < settings_module._FILE_SETTINGS
