@@ -145,6 +145,12 @@ def test_what_passed_is_counted_until_the_figures_come():
     assert last.done
 
 
+def test_a_failure_in_the_same_breath_is_counted_for_too():
+    error = event({"type": "error", "error": {"type": "api_error", "message": "No"}})
+    got = heard(DIALECT, [START + say("one") + say(" two") + error])
+    assert got.usages == [Usage(input_tokens=9, output_tokens=2, source=UsageSource.COUNTED)]
+
+
 def test_an_end_without_figures_leaves_it_at_what_was_counted():
     end = event({"type": "message_delta", "delta": {"stop_reason": "end_turn"}})
     got = heard(DIALECT, [START + say("one") + say(" two") + end + STOP], **WITH_USAGE)

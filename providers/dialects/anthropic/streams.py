@@ -76,7 +76,7 @@ class AnthropicRelay(ABC):
                     break
         except UpstreamError as error:
             failure = error
-        if self._pieces > pieces and self._news is None:
+        if self._pieces > pieces:
             self._news = self._usage = self._usage_so_far()
         return Relayed(
             b"".join(told),
