@@ -28,7 +28,7 @@ from runestone.lib import sse
 from runestone.lib.errors import UpstreamError
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_PREFIX = b"data: "
+_PREFIX, _END = b"data: ", b"\n\n"
 
 
 class Mended:
@@ -79,16 +79,18 @@ class MendedRelay:
         return self._mended(self._relay.finish())
 
     def _mended(self, events: bytes) -> bytes:
-        payloads = (event.removeprefix(_PREFIX) for event in events.split(b"\n\n") if event)
-        return b"".join(sse.encode(each) for payload in payloads for each in self._event(payload))
+        whole = (event + _END for event in events.split(_END) if event)
+        return b"".join(mended for event in whole for mended in self._event(event))
 
-    def _event(self, payload: bytes) -> Iterator[bytes]:
-        chunk = None if payload == sse.DONE else _object(payload)
+    def _event(self, event: bytes) -> Iterator[bytes]:
+        # The end is no chunk, and neither are events in Anthropic's words, which have a name.
+        is_data = event.startswith(_PREFIX)
+        chunk = _object(event.removeprefix(_PREFIX)) if is_data else None
         if chunk is None:
-            yield payload
+            yield event
             return
         for each in self._mender.mended(chunk):
-            yield msgspec.json.encode(each)
+            yield sse.encode(msgspec.json.encode(each))
 
 
 class _ChunkMender:

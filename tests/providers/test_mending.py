@@ -11,7 +11,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from providers.dialects import dialect_of
+from providers.dialects import DIALECTS, dialect_of
 from providers.dialects.quirks import Quirks
 from runestone.lib.errors import UpstreamRefused
 from runestone.lib.usage import Usage
@@ -248,6 +248,16 @@ def test_what_it_does_not_understand_stays(odd):
     quirks = {"mend": ["content", "roles", "tool_calls", "usage"]}
     got = heard(dialect(quirks), [b"data: " + json.dumps(odd).encode() + b"\n\n"])
     assert len(got.chunks) == 1
+
+
+def test_events_in_anthropics_own_words_pass():
+    call = msgspec.structs.replace(chat(stream=True), native={"stream": msgspec.Raw(b"true")})
+    quirks = msgspec.convert({"mend": ["usage", "roles"]}, Quirks)
+    spoken = dialect_of(target(dialect="anthropic", quirks=quirks))
+    stream = recording("anthropic/stream")
+    assert (
+        spoken.relay(call).feed(stream).data == DIALECTS["anthropic"].relay(call).feed(stream).data
+    )
 
 
 def test_without_a_mend_nothing_is_touched():
