@@ -31,8 +31,16 @@ class Breakers:
     that was begun before an outage from being taken for one of now (see `Breaker`).
     """
 
-    def __init__(self, redis: Redis, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        open_by_calls: bool = True,
+    ) -> None:
+        """`open_by_calls`: whether calls that fail can open a breaker at all."""
         self._clock = clock
+        self._open_by_calls = open_by_calls
         self._breakers: dict[str, Breaker] = {}
         self._board = Board(redis, uuid4().hex)
         self._exchanges = Periodic("breakers are not shared", self._exchange, POLL_SECONDS)
@@ -75,6 +83,9 @@ class Breakers:
 
     def failed(self, upstream: str, turn: int | None = None) -> None:
         """By a fault of the upstream: unreachable, too slow, 5xx, garbage, a stream cut off."""
+        if not self._open_by_calls:
+            self.abandoned(upstream, turn)
+            return
         breaker = self._breaker(upstream)
         before = breaker.turn
         breaker.failed(turn)
@@ -95,8 +106,8 @@ class Breakers:
         return 0.0 if breaker is None else breaker.seconds_until_trial()
 
     def probe(self, upstream: str) -> Probe | None:
-        """The outcome of the last probe, if there was one lately."""
-        return self._probes.get(upstream)
+        """The outcome of the last probe; None if there was none lately, or Redis is gone."""
+        return self._probes.get(upstream) if self._is_shared else None
 
     def _breaker(self, upstream: str) -> Breaker:
         breaker = self._breakers.get(upstream)

@@ -20,12 +20,16 @@ class Periodic:
         self._seconds = seconds
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._is_stopping = False
         self._is_failing = False
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
+        # Up to Python 3.11 `asyncio.wait_for`, which redis-py uses, may lose a cancellation.
+        self._is_stopping = True
+        self.wake()
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -35,12 +39,15 @@ class Periodic:
         self._woken.set()
 
     async def _run(self) -> None:
-        while True:
+        while not self._is_stopping:
             self._woken.clear()
             await self._work_once()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._seconds):
-                    await self._woken.wait()
+            await self._pause()
+
+    async def _pause(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds):
+                await self._woken.wait()
 
     async def _work_once(self) -> None:
         try:

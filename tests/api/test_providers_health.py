@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 
 from api.health import providers_report
-from providers.board import Board, Figures, Probe
+from providers.board import Board, Figures, News, Probe
 from providers.breaker import FAILURES_MAX, OPEN_SECONDS_MIN
 from providers.breakers import Breakers
 from providers.health import Health
@@ -162,7 +162,8 @@ async def test_one_that_may_be_tried_is_no_outage(running):
     ids=["down", "rejected"],
 )
 async def test_a_probe_that_found_something_wrong_shows(running, probe):
-    running.breakers._probes = {"one": probe}
+    running.breakers._take_in(News(verdicts={}, probes={"one": probe}, trials=set()))
+    running.breakers._is_shared = True
     assert await status(running) == "degraded"
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 
 import pytest
 
@@ -102,3 +103,19 @@ async def test_stopping_does_not_wait(work, periodic):
     await work.times(1)
     async with asyncio.timeout(1):
         await sleeping.stop()
+
+
+async def test_it_stops_even_if_the_work_loses_the_cancellation():
+    """As `asyncio.wait_for` does in Python 3.11, when what it waits for ends in that moment."""
+    begun = asyncio.Event()
+
+    async def careless():
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(NEVER)
+
+    periodic = Periodic("the work", careless, NEVER)
+    periodic.start()
+    await begun.wait()
+    async with asyncio.timeout(1):
+        await periodic.stop()

@@ -282,9 +282,12 @@ async def test_redis_may_go_and_come_back(process, upstream, own_valkey, monkeyp
     ahead = Ahead()
     url = own_valkey.redis_url
     ours, theirs = await process(url, ahead), await process(url, ahead)
-    await until(lambda: ours._is_shared and theirs._is_shared)
+    async with connect(url) as redis:
+        await Board(redis).post_probes({upstream: Probe(up=True, at=time.time())})
+    await until(lambda: ours.probe(upstream) and theirs.probe(upstream))
     os.kill(own_valkey.valkey.process.pid, signal.SIGKILL)
     await until(lambda: not (ours._is_shared or theirs._is_shared))
+    assert ours.probe(upstream) is None, "it grows old, and nobody probes"
     lives_alone(ours, upstream, ahead)
     fail(ours, upstream)
     assert theirs.permits(upstream)
