@@ -196,3 +196,11 @@ def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(__import__("sys").modules, "genai_prices.data", None)
     with pytest.raises(SourceError, match=r"runestone\[prices\]"):
         open_source("genai-prices")
+
+
+def test_the_example_of_the_guide_is_read(tmp_path: Path):
+    guide = (Path(__file__).parents[2] / "docs" / "models-and-prices.md").read_text()
+    [example] = guide.split("```json\n")[1:]
+    model = found(written(tmp_path, text=example.split("```")[0]), "gpt-5.6-sol")
+    assert prices(model)["input", 272_000] == "8/1000000"
+    assert model.facts.context_window == 1_050_000
