@@ -102,6 +102,7 @@ class _ChunkMender:
         # By the choice's number.
         self._with_role: set[int] = set()
         self._calls: dict[int, _ToolCalls] = {}
+        self._usage_told = False
 
     def mended(self, chunk: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The chunk; and after it another, where usage has to come apart from it."""
@@ -112,7 +113,7 @@ class _ChunkMender:
             if isinstance(delta, dict):
                 self._mend_delta(delta, _number(choice.get("index")))
         if Mend.USAGE in mend:
-            yield from _usage_apart(chunk, wanted=self._wants_usage)
+            yield from self._usage_apart(chunk)
         else:
             yield chunk
 
@@ -130,6 +131,24 @@ class _ChunkMender:
             calls = self._calls.setdefault(choice, _ToolCalls())
             for call in _tool_calls_of(delta):
                 calls.mend(call)
+
+    def _usage_apart(self, chunk: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Usage beside a reason to finish comes after it, alone, and once; running usage stays."""
+        choices = list(_objects(chunk.get("choices")))
+        usage = _usage_in(chunk, choices)
+        if usage is not None:
+            _mend_figures(usage)
+        if not choices:
+            if usage is None or not self._usage_told:
+                yield chunk
+        elif not self._wants_usage:
+            yield {name: value for name, value in chunk.items() if name != "usage"}
+        elif usage is None or not any(choice.get("finish_reason") for choice in choices):
+            yield {"usage": None, **chunk}
+        else:
+            self._usage_told = True
+            yield {**chunk, "usage": None}
+            yield {**chunk, "choices": [], "usage": usage}
 
 
 class _ToolCalls:
@@ -222,24 +241,6 @@ def _texts(parts: object) -> str:
         return parts
     texts = (part.get("text") for part in _objects(parts))
     return "".join(text for text in texts if isinstance(text, str))
-
-
-def _usage_apart(chunk: dict[str, Any], *, wanted: bool) -> Iterator[dict[str, Any]]:
-    """Usage beside a reason to finish comes after it, alone; others' running usage may stay."""
-    choices = list(_objects(chunk.get("choices")))
-    usage = _usage_in(chunk, choices)
-    if usage is not None:
-        _mend_figures(usage)
-    if not choices:
-        yield chunk
-        return
-    if not wanted:
-        yield {name: value for name, value in chunk.items() if name != "usage"}
-    elif usage is None or not any(choice.get("finish_reason") for choice in choices):
-        yield {"usage": None, **chunk}
-    else:
-        yield {**chunk, "usage": None}
-        yield {**chunk, "choices": [], "usage": usage}
 
 
 def _usage_in(chunk: dict[str, Any], choices: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -105,6 +105,15 @@ def test_a_vendor_is_a_row(client: openai.OpenAI, vendor: str, acme: Account):
     assert second.amount_pico == 96 * 150_000 + 23 * 600_000
 
 
+def test_a_row_without_a_key_shows_nothing(client: openai.OpenAI):
+    assert Upstream.objects.filter(slug="groq", enabled=False).exists()
+    assert "gpt-oss-120b" not in {model.id for model in client.models.list()}
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.create(
+            model="gpt-oss-120b", messages=[{"role": "user", "content": "x"}]
+        )
+
+
 # A wire format is one file.
 
 NOT_AN_ANSWER = "The provider's answer is not what was asked for."

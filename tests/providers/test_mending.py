@@ -113,6 +113,16 @@ def test_who_asks_for_usage_gets_it_last_and_alone(name):
     assert [chunk["usage"] for chunk in finishing] == [None]
 
 
+def test_usage_that_is_told_in_two_places_is_told_once():
+    """Newer Groq: beside the reason to finish, and in a chunk of its own."""
+    twice = b'{"id":"g","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2}}'
+    end = b"data: [DONE]"
+    stream = recording("groq/stream").replace(end, b"data: " + twice + b"\n\n" + end)
+    got = heard(dialect(QUIRKS["groq"]), [stream], **WITH_USAGE)
+    assert [bool(chunk.get("usage")) for chunk in got.chunks].count(True) == 1
+    assert got.usages == [Usage(input_tokens=9, output_tokens=2)]
+
+
 @pytest.mark.parametrize("name", ["together/stream", "moonshot/stream", "deepseek/stream"])
 def test_cached_tokens_are_where_openai_has_them(name):
     got = relayed(name, **WITH_USAGE)
