@@ -159,6 +159,7 @@ async def test_a_failed_trial_opens_it_for_all(process, upstream):
 
 async def test_a_right_that_is_not_used_goes_to_somebody_else(process, upstream, redis):
     ours = await process()
+    await until(lambda: ours._is_shared)
     await redis.set(f"runestone:{{upstreams}}:trial:{upstream}", "idle", px=300)
     fail(ours, upstream)
     await until(lambda: not ours._untold)
@@ -215,6 +216,7 @@ async def test_entries_that_nobody_can_read_are_passed_over(process, upstream, r
 
 async def test_all_that_is_posted_expires(process, upstream, redis):
     ours = await process()
+    await until(lambda: ours._is_shared)
     fail(ours, upstream)
     await until(lambda: not ours._untold)
     ours._breaker(upstream).probe_succeeded()
