@@ -12,8 +12,10 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+from django.db import transaction
 from django.utils.text import slugify
 
+from billing.models import Price
 from providers.models import Model, Upstream
 from runestone.local.mock_provider.process import MockProvider
 from tests.api.messages.conftest import sdk
@@ -27,6 +29,8 @@ TOOL = {"name": "get_weather", "input_schema": SCHEMA}
 IMAGE = "data:image/png;base64,iVBORw0KGgo="
 WITH_USAGE = {"stream": True, "stream_options": {"include_usage": True}}
 EPHEMERAL = {"type": "ephemeral", "ttl": "1h"}
+# Of the mock's model, per million tokens.
+CACHE_WRITES = {"cache_write": "0.1875", "cache_write_1h": "0.30"}
 THINK = {"type": "enabled", "budget_tokens": 1_024}
 
 Named = Callable[[str], str]
@@ -41,10 +45,13 @@ def named(client: openai.OpenAI, mock_provider: MockProvider) -> Named:
         name = f"claude-{slugify(how)}-{zlib.crc32(how.encode()):08x}"
         if not Model.objects.filter(name=name).exists():
             # Each its own upstream: one that fails must not keep another's calls away.
-            upstream = Upstream.objects.create(
-                slug=name, name=name, dialect="anthropic", base_url=mock_provider.url
-            )
-            add_mock_model(name, f"gpt-4o-mini:{how or 'normal'}", upstream=upstream)
+            with transaction.atomic():
+                upstream = Upstream.objects.create(
+                    slug=name, name=name, dialect="anthropic", base_url=mock_provider.url
+                )
+                add_mock_model(name, f"gpt-4o-mini:{how or 'normal'}", upstream=upstream)
+                for component, usd in CACHE_WRITES.items():
+                    Price.objects.create(upstream=name, model=name, component=component, usd=usd)
         wait_until_served(client, name)
         return name
 
@@ -171,6 +178,26 @@ def test_what_was_cached_is_cheaper(ask: Ask, billed: Any):
     assert (usage.prompt_tokens, usage.prompt_tokens_details.cached_tokens) == (4, 3)
     [line] = billed()
     assert (line.input_tokens, line.cached_input_tokens) == (4, 3)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_was_written_to_the_cache_has_prices_of_its_own(
+    create: Ask, stream: Ask, ask: Ask, billed: Any, streamed: bool
+):
+    how = "cached=1;written=1;written_1h=1"
+    usage = create(how).usage if not streamed else final(stream(how)).usage
+    assert (usage.input_tokens, usage.cache_read_input_tokens) == (1, 1)
+    assert usage.cache_creation.ephemeral_1h_input_tokens == 1
+    told = ask(how).usage.prompt_tokens_details
+    assert (told.cached_tokens, told.cache_write_tokens, told.cache_write_1h_tokens) == (1, 2, 1)
+    for line in billed(2):
+        assert (line.input_tokens, line.cached_input_tokens) == (4, 1)
+        assert (line.cache_write_tokens, line.cache_write_1h_tokens) == (2, 1)
+
+
+def final(events: Any) -> Any:
+    with events as opened:
+        return opened.get_final_message()
 
 
 def test_without_a_cap_no_more_is_asked_for_than_is_held(ask: Ask):

@@ -170,6 +170,15 @@ def test_what_was_cached(create: Create, line: Line):
     assert line()["amount_pico"] == INPUT + 3 * CACHED + 4 * OUTPUT
 
 
+def test_what_was_written_to_the_cache(create: Create, line: Line):
+    usage = create("cached=1;written=1;written_1h=9").usage
+    assert (usage.input_tokens, usage.cache_creation_input_tokens) == (0, 3)
+    kept = usage.cache_creation
+    assert (kept.ephemeral_5m_input_tokens, kept.ephemeral_1h_input_tokens) == (1, 2)
+    written = INPUT * 125 // 100 + 2 * INPUT * 2
+    assert line()["amount_pico"] == CACHED + written + 4 * OUTPUT
+
+
 @pytest.mark.parametrize(
     ("how", "options", "reason", "text"),
     [

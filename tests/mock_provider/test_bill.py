@@ -53,6 +53,8 @@ def test_it_works(ask, line, attempt):
         "model": "gpt-4o-mini",
         "prompt_tokens": 4,
         "cached_tokens": 0,
+        "written_tokens": 0,
+        "written_1h_tokens": 0,
         "completion_tokens": 4,
         "reasoning_tokens": 0,
         "service_tier": "default",

@@ -24,7 +24,8 @@ Tools are called when tool_choice says so (required, or a named function) or whe
 scenario does, unless the last message is already a tool's result.
 
 MONEY is whole pico-USD (1e-12 USD) per token, see prices.py:
-(prompt - cached) * input + cached * cached_input + completion * output.
+(prompt - cached) * input + cached * cached_input + completion * output. Of Anthropic's wire a
+token that is written to the cache costs 125 % of a fresh one, or 200 % if it is kept for an hour.
 
 THE BILL has a line for each call that did work:
 - an answer is billed when its last token is made, before its last bytes are sent;
@@ -69,6 +70,8 @@ the answer:
 usage:
   reasoning [8]      so many hidden reasoning tokens before each answer
   cached [all]       so many prompt tokens came from the cache
+  written=N          so many of the others were written to it (Anthropic's alone)
+  written_1h=N       so many more of them, to be kept for an hour
   no_usage           report no usage at all (the bill still has it)
   usage_every_chunk  report it on every chunk, growing
   usage_twice        report the last usage chunk twice

@@ -139,7 +139,16 @@ async def messages(exchange: Exchange, provider: Provider) -> None:
     if scenario.mirror:
         asked.messages.append(Message("user", body.decode()))
     made = answers(asked, scenario)
-    await Work(exchange, provider, _task(request, prompt, made), scenario).run()
+    work = Work(exchange, provider, _task(request, prompt, made), scenario)
+    _write(work.line, scenario)
+    await work.run()
+
+
+def _write(line: Line, scenario: Scenario) -> None:
+    """Of what did not come from the cache, some is written to it."""
+    fresh = line.prompt_tokens - line.cached_tokens
+    line.written_tokens = min(scenario.written, fresh)
+    line.written_1h_tokens = min(scenario.written_1h, fresh - line.written_tokens)
 
 
 def faced(error: ProviderError, exchange: Exchange) -> ProviderError:
@@ -239,8 +248,8 @@ MESSAGE = (
     b'"stop_reason":%s,"stop_sequence":%s,"stop_details":%s%s}'
 )
 USAGE = (
-    b'{"input_tokens":%d,"cache_creation_input_tokens":0,"cache_read_input_tokens":%d,'
-    b'"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},'
+    b'{"input_tokens":%d,"cache_creation_input_tokens":%d,"cache_read_input_tokens":%d,'
+    b'"cache_creation":{"ephemeral_5m_input_tokens":%d,"ephemeral_1h_input_tokens":%d},'
     b'"output_tokens":%d,"output_tokens_details":{"thinking_tokens":%d},'
     b'"service_tier":"standard"}'
 )
@@ -270,9 +279,18 @@ def signature(thinking: str) -> str:
 
 
 def usage(line: Line, completion: int, reasoning: int) -> bytes:
-    """The usage object: its input leaves out what came from the cache."""
-    fresh = line.prompt_tokens - line.cached_tokens
-    return USAGE % (fresh, line.cached_tokens, completion, reasoning)
+    """The usage object: its input leaves out what the cache read or wrote."""
+    cached, written, for_an_hour = line.cached_tokens, line.written_tokens, line.written_1h_tokens
+    fresh = line.prompt_tokens - cached - written - for_an_hour
+    return USAGE % (
+        fresh,
+        written + for_an_hour,
+        cached,
+        written,
+        for_an_hour,
+        completion,
+        reasoning,
+    )
 
 
 def whole(number: bytes, task: Task, usage: bytes | None) -> bytes:

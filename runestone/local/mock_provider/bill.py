@@ -20,6 +20,8 @@ class Line(msgspec.Struct):
     model: str
     prompt_tokens: int
     cached_tokens: int = 0
+    written_tokens: int = 0
+    written_1h_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
     service_tier: str = DEFAULT_TIER
@@ -56,7 +58,12 @@ class Bill:
     def append(self, line: Line, price: Price) -> None:
         """Price the line, stamp it, write it. Provider.charge sees to it that it is once."""
         line.amount_pico = price.amount_pico(
-            line.prompt_tokens, line.cached_tokens, line.completion_tokens, line.service_tier
+            line.prompt_tokens,
+            line.cached_tokens,
+            line.completion_tokens,
+            line.service_tier,
+            written=line.written_tokens,
+            written_1h=line.written_1h_tokens,
         )
         line.at = datetime.now(UTC).isoformat()
         data = _encode(line) + b"\n"

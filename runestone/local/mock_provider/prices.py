@@ -12,6 +12,10 @@ DEFAULT_TIER = "default"
 # What a tier costs, of the default one's price. All prices are even, so half of one is whole.
 TIER_PERCENT = {DEFAULT_TIER: 100, "flex": 50, "priority": 200}
 
+# What a token costs that is written to the cache, for five minutes or an hour, of a fresh one's
+# price. All prices are multiples of 100, so it is whole.
+WRITE_PERCENT, WRITE_1H_PERCENT = 125, 200
+
 
 def granted(service_tier: str | None) -> str:
     """The tier that serves a call: the one it asks for, if there is such a one."""
@@ -26,12 +30,20 @@ class Price(msgspec.Struct, frozen=True):
     output: int
 
     def amount_pico(
-        self, prompt: int, cached: int, completion: int, service_tier: str = DEFAULT_TIER
+        self,
+        prompt: int,
+        cached: int,
+        completion: int,
+        service_tier: str = DEFAULT_TIER,
+        *,
+        written: int = 0,
+        written_1h: int = 0,
     ) -> int:
         """The whole amount of a call. Integers only, so there is nothing to round."""
-        fresh = (prompt - cached) * self.input
+        fresh = (prompt - cached - written - written_1h) * self.input
+        writes = written * WRITE_PERCENT + written_1h * WRITE_1H_PERCENT
         amount = fresh + cached * self.cached_input + completion * self.output
-        return amount * TIER_PERCENT[service_tier] // 100
+        return (amount + writes * self.input // 100) * TIER_PERCENT[service_tier] // 100
 
 
 ANY_OTHER = Price(1_000_000, 500_000, 2_000_000)

@@ -39,6 +39,8 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     reasoning: Count = 0
     cached: Annotated[int, Meta(ge=0)] = 0
+    written: Count = 0
+    written_1h: Count = 0
     no_usage: bool = False
     usage_every_chunk: bool = False
     usage_twice: bool = False
