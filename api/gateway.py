@@ -5,6 +5,7 @@ import logging
 
 from django.conf import settings
 
+from api.attempts import Resources
 from api.pipeline import Pipeline
 from api.responses.desk import Desk
 from api.responses.store import Store
@@ -16,6 +17,7 @@ from providers.client import Client, Timeouts
 from providers.health import Health
 from runestone.lib.database import Connection, conninfo
 from runestone.lib.encryption import Vault
+from runestone.lib.policy import RoutingPolicy
 from runestone.lib.redis import connect
 from runestone.lib.revisions import Revisions
 from tenants.authentication import Authenticator
@@ -51,9 +53,18 @@ class Gateway:
         self._revisions.watch("catalog", self.catalog.reload)
         self._revisions.watch("prices", prices.reload)
         self._redis = connect(settings.REDIS_URL)
-        self.breakers = Breakers(self._redis)
+        self.breakers = Breakers(self._redis, open_by_calls=settings.RUNESTONE_BREAKERS_ENABLED)
         self.health = Health(self._redis)
-        self.pipeline = Pipeline(self._access, self.catalog, prices, self._accountant, self._client)
+        resources = Resources(
+            self._accountant,
+            prices,
+            self._client,
+            self.breakers,
+            self.health,
+            repetitions_max=settings.RUNESTONE_REPETITIONS_MAX,
+        )
+        policy = RoutingPolicy(settings.RUNESTONE_ROUTER_POLICY)
+        self.pipeline = Pipeline(self._access, self.catalog, resources, policy)
         kept = Store(
             info,
             Vault(settings.RUNESTONE_CREDENTIAL_KEYS),

@@ -41,7 +41,7 @@ class Call:
 
     __slots__ = (
         "address", "answer_headers", "body", "headers", "must_stream", "native", "provider",
-        "request_id", "scope_needed", "started",
+        "request_id", "routing_policy", "scope_needed", "started",
     )  # fmt: skip
 
     def __init__(self, headers: Mapping[str, str], body: bytes) -> None:
@@ -57,8 +57,9 @@ class Call:
         self.answer_headers: Mapping[str, str] = {}
         # Whether the endpoint streams whatever the body says.
         self.must_stream = False
-        # The upstream that serves it, once it is chosen.
+        # The upstream that serves it, once it is chosen, and the rule by which it was.
         self.provider = ""
+        self.routing_policy = ""
         # What it stands for in another wire's words, where it is a translation.
         self.native: dict[str, msgspec.Raw] | None = None
 

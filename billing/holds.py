@@ -140,6 +140,11 @@ class Hold:
     ) -> None:
         self._accountant.settle(self.line(error))
 
+    @property
+    def first_byte_seconds(self) -> float | None:
+        """From the hold on; None while nothing has come."""
+        return None if self._first_byte is None else self._first_byte - self._started
+
     def observe_first_byte(self) -> None:
         if self._first_byte is None:
             self._first_byte = time.monotonic()

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-# Where the provider told no time. Most limits are per minute and fill up again steadily.
-COOL_SECONDS_DEFAULT = 10.0
+# Where the provider told no time. Most limits fill up again steadily, within seconds.
+COOL_SECONDS_DEFAULT = 2.0
 # Some providers tell hours, of a limit per day; one call in so long finds out whether it is so.
 COOL_SECONDS_MAX = 300.0
 # A key that the provider refuses (401, 402, 403) stays refused until a person has acted.

@@ -59,6 +59,12 @@ class Upstream(models.Model):
         '{"refuse_fields": [], "drop_fields": [], "rename_fields": {}, '
         '"headers": {}, "query": {}}.',
     )
+    calls_max = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="So many calls at once, of each gateway process. Empty: no bound.",
+    )
     enabled = models.BooleanField(default=True)
     created = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -169,6 +175,27 @@ class Model(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Alias(models.Model):
+    """Another name for a model. Callers may use either; the ledger knows the canonical one."""
+
+    name = models.CharField(max_length=200, unique=True)
+    model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="aliases")
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        verbose_name_plural = "aliases"
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~Q(name=""), name="alias_has_a_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        if Model.objects.filter(name=self.name).exists():
+            raise ValidationError({"name": "A model has this name."})
 
 
 class Route(models.Model):

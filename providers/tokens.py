@@ -20,6 +20,11 @@ OUTPUT_TOKENS_MAX_DEFAULT = 16_384
 # Held for a prompt that bytes do not bound (an image by URL), where the window is not known.
 CONTEXT_TOKENS_MAX_DEFAULT = 1_000_000
 
+# No language's text and no code has more bytes a token, whatever the tokenizer.
+TEXT_BYTES_PER_TOKEN_MAX = 6
+# An answer is expected to be so long, where only the call's most is known.
+OUTPUT_TOKENS_TYPICAL = 500
+
 _BYTES_PER_TOKEN = 4
 
 
@@ -63,6 +68,22 @@ def bound(call: ModelCall, model: "CatalogModel", *, output_default: int | None)
 def estimated_input(call: ModelCall) -> int:
     """A fair guess at the prompt's tokens, for calls whose provider never told."""
     return call.body_bytes // _BYTES_PER_TOKEN
+
+
+def least_input(call: ModelCall, *, above: int) -> int:
+    """The prompt has at least so many tokens. Looked at closely only if it may be `above`."""
+    if call.body_bytes // TEXT_BYTES_PER_TOKEN_MAX <= above:
+        return 0
+    return call.request.text_bytes // TEXT_BYTES_PER_TOKEN_MAX
+
+
+def expected_output(call: ModelCall) -> int:
+    """A guess at the tokens of all answers, before there are any."""
+    if not call.request.generates:
+        return 0
+    asked = call.request.output_tokens_asked
+    each = OUTPUT_TOKENS_TYPICAL if asked is None else min(asked, OUTPUT_TOKENS_TYPICAL)
+    return each * call.request.choices
 
 
 def estimated_output(pieces: int, text_bytes: int) -> int:

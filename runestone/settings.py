@@ -17,6 +17,7 @@ from api.contract.options import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from runestone import __version__
 from runestone.admin.look import UNFOLD as UNFOLD
 from runestone.lib.encryption import Vault
+from runestone.lib.policy import RoutingPolicy
 from runestone.local import paths, secrets
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -86,6 +87,14 @@ RUNESTONE_CONNECT_SECONDS_MAX = env.float("RUNESTONE_CONNECT_SECONDS_MAX", 5.0)
 RUNESTONE_FIRST_BYTE_SECONDS_MAX = env.float("RUNESTONE_FIRST_BYTE_SECONDS_MAX", 300.0)
 RUNESTONE_IDLE_SECONDS_MAX = env.float("RUNESTONE_IDLE_SECONDS_MAX", 120.0)
 RUNESTONE_TOTAL_SECONDS_MAX = env.float("RUNESTONE_TOTAL_SECONDS_MAX", 600.0)
+# By which rule one of several upstreams is chosen, unless a tenant or a request says otherwise.
+RUNESTONE_ROUTER_POLICY = env.str("RUNESTONE_ROUTER_POLICY", default="default")
+if RUNESTONE_ROUTER_POLICY not in list(RoutingPolicy):
+    raise ImproperlyConfigured(f"RUNESTONE_ROUTER_POLICY is one of {', '.join(RoutingPolicy)}")
+# Whether an upstream whose calls fail is left alone for a while.
+RUNESTONE_BREAKERS_ENABLED = env.bool("RUNESTONE_BREAKERS_ENABLED", default=True)
+# How often a call is brought to the same upstreams again, once all of them have refused it.
+RUNESTONE_REPETITIONS_MAX = env.int("RUNESTONE_REPETITIONS_MAX", default=1)
 
 # How long a stream may be silent before a comment keeps its connection open; 0: for ever.
 RUNESTONE_KEEP_ALIVE_SECONDS = env.float("RUNESTONE_KEEP_ALIVE_SECONDS", 15.0)

@@ -49,6 +49,9 @@ class Caller(Struct, frozen=True, kw_only=True):
     api_key_id: int
     default_model: str
     max_output_tokens: int | None
+    # Empty: the installation's.
+    routing_policy: str
+    hedge_seconds: float | None
     expires_at: datetime | None
     revoked_at: datetime | None
     # Empty: all models, all scopes. None: from everywhere.
@@ -191,7 +194,7 @@ def _caller(*row: object) -> Caller:
     *plain, models_allow, scopes, ip_allow = row
     names = (
         "tenant_id", "tenant_slug", "tenant_status", "project_id", "api_key_id", "default_model",
-        "max_output_tokens", "expires_at", "revoked_at",
+        "max_output_tokens", "routing_policy", "hedge_seconds", "expires_at", "revoked_at",
     )  # fmt: skip
     return Caller(
         **dict(zip(names, plain, strict=True)),  # type: ignore[arg-type]  # a row's columns
@@ -203,7 +206,8 @@ def _caller(*row: object) -> Caller:
 
 _CALLERS = """
     SELECT k.digest, t.id, t.slug, t.status, k.project_id, k.id, t.default_model,
-           t.max_output_tokens, k.expires_at, k.revoked_at, k.models_allow, k.scopes, k.ip_allow
+           t.max_output_tokens, t.routing_policy, t.hedge_seconds, k.expires_at, k.revoked_at,
+           k.models_allow, k.scopes, k.ip_allow
     FROM tenants_apikey k JOIN tenants_tenant t ON t.id = k.tenant_id
 """
 _LOOK_UP = _CALLERS + "WHERE k.digest = ANY(%s)"

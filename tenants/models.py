@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from runestone.lib.policy import RoutingPolicy
 from tenants import allow_lists, keys
 
 
@@ -44,6 +45,19 @@ class Tenant(models.Model):
         blank=True,
         validators=[MinValueValidator(1)],
         help_text="Cap on the answer of a call that sets none itself. Empty: the model's own.",
+    )
+    routing_policy = models.CharField(
+        max_length=16,
+        blank=True,
+        choices=[(policy.value, policy.value) for policy in RoutingPolicy],
+        help_text="By which rule a provider is chosen. Empty: as this installation does.",
+    )
+    hedge_seconds = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.1)],
+        help_text="Ask a second provider, too, if the first has not begun to answer after so long. "
+        "The faster answer counts; the other may have to be paid. Empty: never.",
     )
     created = models.DateTimeField(default=timezone.now, editable=False)
 

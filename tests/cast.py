@@ -28,18 +28,22 @@ class Account:
 
     def lines(self, count: int = 1) -> list[Entry]:
         """This tenant's ledger lines in order of admission, once `count` of them are settled."""
+        entries = self.settled(count)
+        assert len(entries) == count, entries
+        return entries
+
+    def settled(self, count: int = 1) -> list[Entry]:
+        """The same of at least `count`, once nothing is held any more."""
         deadline = time.monotonic() + SETTLE_SECONDS_MAX
         while True:
             entries = list(Entry.objects.filter(tenant=self.tenant).order_by("created", "posted"))
             if len(entries) >= count and not self.holds():
-                break
+                return entries
             assert time.monotonic() < deadline, (
                 f"{len(entries)} of {count} lines, {len(self.holds())} holds after "
                 f"{SETTLE_SECONDS_MAX} s"
             )
             time.sleep(0.01)
-        assert len(entries) == count, entries
-        return entries
 
     def holds(self) -> list[Hold]:
         return list(Hold.objects.filter(tenant=self.tenant))

@@ -22,6 +22,7 @@ OWN_FIELDS = {
     "tenant_id": "Runestone's own: the account that is meant. Another than the key's is refused.",
     "model_family": "Runestone's own: the model has to be of this family.",
     "capabilities": "Runestone's own: all that the model has to be capable of.",
+    "routing_policy": "Runestone's own: by which rule one of several providers is chosen.",
     "max_cost_per_token": "Runestone's own: no token may cost more, in US dollars.",
     "request_id": "Runestone's own: comes back in the answer.",
 }

@@ -11,14 +11,19 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, BooleanRadioF
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from providers.admin.routes import SWITCH_COLOURS, RouteInline
-from providers.models import Capability, Model
-from runestone.admin.parts import EMPTY, DeskAdmin, column
+from providers.models import Alias, Capability, Model
+from runestone.admin.parts import EMPTY, DeskAdmin, TabularInline, column
 
 
 class ModelForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     capabilities = forms.MultipleChoiceField(
         choices=Capability, required=False, widget=UnfoldAdminCheckboxSelectMultipleWidget
     )
+
+
+class AliasInline(TabularInline):
+    model = Alias
+    extra = 0
 
 
 @admin.register(Model)
@@ -33,9 +38,9 @@ class ModelAdmin(DeskAdmin):
         "routing",
     )
     list_filter = (("enabled", BooleanRadioFilter), ("routes__upstream", AutocompleteSelectFilter))
-    search_fields = ("name", "family")
-    search_help_text = "Name or family"
-    inlines = (RouteInline,)
+    search_fields = ("name", "family", "aliases__name")
+    search_help_text = "Name, alias or family"
+    inlines = (RouteInline, AliasInline)
     fieldsets = (
         (
             None,

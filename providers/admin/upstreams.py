@@ -22,6 +22,7 @@ class UpstreamAdmin(DeskAdmin):
     inlines = (CredentialInline, RouteInline)
     fieldsets = (
         (None, {"fields": (("name", "slug"), ("dialect", "enabled"), "base_url")}),
+        ("Bounds", {"fields": ("calls_max",)}),
         ("Quirks", {"fields": ("quirks",), "classes": ("collapse",)}),
     )
 

@@ -23,13 +23,15 @@ class Target(Struct, frozen=True, kw_only=True):
     upstream: str
     dialect: str
     base_url: str
-    # The secret of the present attempt.
-    credential: str | None
     quirks: Quirks
     model: str
     upstream_model: str
     priority: int
     weight: int
+    # Calls at once, of each gateway process.
+    calls_max: int | None = None
+    # The secret of the present attempt.
+    credential: str | None = None
     # All that the upstream has, of every tenant; providers/keyring.py picks. Empty: it needs none.
     keys: tuple[UpstreamKey, ...] = ()
 

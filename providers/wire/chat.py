@@ -5,6 +5,7 @@ null, which is the same as absent. Unknown fields are not listed; they pass thro
 fields are the provider's to check. Source: OpenAI's published OpenAPI description (2026-08).
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -268,6 +269,22 @@ class ChatRequest(GeneratingRequest, kw_only=True):
         return bool(self.tools or self.functions)
 
     @property
+    def text_bytes(self) -> int:
+        return sum(len(text.encode()) for text in self._texts())
+
+    @property
+    def needs(self) -> tuple[tuple[str, str], ...]:
+        parts = self._parts()
+        asked = (
+            (self.streams, "streaming", "stream"),
+            (self.has_tools, "tools", "tools"),
+            (isinstance(self.response_format, JSONSchemaFormat), "json_schema", "response_format"),
+            (any(isinstance(part, Image) for part in parts), "vision", "messages"),
+            (any(isinstance(part, File) for part in parts), "pdf", "messages"),
+        )
+        return tuple((capability, param) for is_asked, capability, param in asked if is_asked)
+
+    @property
     def refers_outside(self) -> bool:
         by_reference = any(isinstance(part, Image | Audio | File) for part in self._parts())
         return by_reference or self._refers_to_audio or self.web_searches > 0
@@ -296,6 +313,14 @@ class ChatRequest(GeneratingRequest, kw_only=True):
     def _refers_to_audio(self) -> bool:
         """Whether an earlier answer's audio is part of the prompt."""
         return any(isinstance(each, Assistant) and each.audio is not None for each in self.messages)
+
+    def _texts(self) -> Iterator[str]:
+        for message in self.messages:
+            content = message.content
+            if isinstance(content, str):
+                yield content
+            elif isinstance(content, list):
+                yield from (part.text for part in content if isinstance(part, Text))
 
     def _parts(self) -> list[Text | Image | Audio | File]:
         messages = (each for each in self.messages if isinstance(each, User | Tool))

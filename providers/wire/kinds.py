@@ -1,10 +1,11 @@
 """Kinds of values that several requests share, with OpenAI's bounds."""
 
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
+from runestone.lib.policy import RoutingPolicy
 from runestone.lib.usage import STANDARD
 
 Temperature = Annotated[float, Meta(ge=0, le=2)]
@@ -35,7 +36,11 @@ class ModelRequest(Struct, kw_only=True):
     The properties are what the pipeline needs to know of any request, whatever its endpoint.
     """
 
+    # Where the prompt is.
+    prompt_field: ClassVar[str] = "messages"
+
     provider: str | None = None
+    routing_policy: RoutingPolicy | None = None
     tenant_id: str | int | None = None
     model_family: str | None = None
     capabilities: list[str] | None = None
@@ -63,6 +68,16 @@ class ModelRequest(Struct, kw_only=True):
     def prompts(self) -> int:
         """How many texts are read, each within the model's context window."""
         return 1
+
+    @property
+    def text_bytes(self) -> int:
+        """The prompt's text alone, where that is one text: without images, files and names."""
+        return 0
+
+    @property
+    def needs(self) -> tuple[tuple[str, str], ...]:
+        """What a model has to be capable of, each with the field that asks for it."""
+        return ()
 
     @property
     def generates(self) -> bool:
@@ -123,7 +138,10 @@ class GeneratingRequest(ModelRequest, kw_only=True):
 
 # Runestone's own fields, which no upstream knows.
 OWN_FIELDS = frozenset(
-    {"provider", "tenant_id", "model_family", "capabilities", "max_cost_per_token", "request_id"}
-)
+    {
+        "provider", "routing_policy", "tenant_id", "model_family", "capabilities",
+        "max_cost_per_token", "request_id",
+    }
+)  # fmt: skip
 
 JSONObject = dict[str, Any]

@@ -1,6 +1,6 @@
 """The other requests to models: legacy completions, embeddings, moderations."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -32,6 +32,8 @@ TextsOrTokensToEmbed = (
 class CompletionRequest(GeneratingRequest, kw_only=True):
     """`POST /v1/completions`, the legacy one."""
 
+    prompt_field: ClassVar[str] = "prompt"
+
     prompt: TextsOrTokens | None = None
     best_of: Annotated[int, Meta(ge=0, le=20)] | None = None
     echo: bool | None = None
@@ -51,9 +53,15 @@ class CompletionRequest(GeneratingRequest, kw_only=True):
     def prompts(self) -> int:
         return _texts(self.prompt)
 
+    @property
+    def text_bytes(self) -> int:
+        return len(self.prompt.encode()) if isinstance(self.prompt, str) else 0
+
 
 class EmbeddingRequest(ModelRequest, kw_only=True):
     """`POST /v1/embeddings`."""
+
+    prompt_field: ClassVar[str] = "input"
 
     input: TextsOrTokensToEmbed
     encoding_format: Literal["float", "base64"] | None = None
@@ -70,6 +78,8 @@ class EmbeddingRequest(ModelRequest, kw_only=True):
 
 class ModerationRequest(ModelRequest, kw_only=True):
     """`POST /v1/moderations`."""
+
+    prompt_field: ClassVar[str] = "input"
 
     input: str | Annotated[list[str | Text | Image], Meta(min_length=1)]
 

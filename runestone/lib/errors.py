@@ -16,6 +16,7 @@
         ├── UpstreamUnreachable     503  no connection
         ├── UpstreamTimeout         504  connected, but too slow
         ├── UpstreamBroken          502  an answer we cannot use, or one that was cut off
+        ├── UpstreamHedged          499  another provider was faster
         └── UpstreamRefused         the provider's own error, its status kept where that helps
 
 Shapes and statuses are those of OpenAI's API, so that its SDKs raise their own exceptions.
@@ -155,6 +156,13 @@ class UpstreamTimeout(UpstreamError):
 class UpstreamBroken(UpstreamError):
     status = 502
     code = "upstream_broken"
+
+
+class UpstreamHedged(UpstreamError):
+    """Another attempt at the same call was faster. No caller ever sees it, but the ledger does."""
+
+    status = 499
+    code = "hedged"
 
 
 class UpstreamRefused(UpstreamError):

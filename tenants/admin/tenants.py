@@ -65,6 +65,9 @@ class MemberInline(TabularInline):
     autocomplete_fields = ("user",)
 
 
+ROUTING: tuple[str, Any] = ("Routing", {"fields": ("routing_policy", "hedge_seconds")})
+
+
 @admin.register(Tenant)
 class TenantAdmin(DeskAdmin):
     list_display = ("name", "slug", "state", "time_zone", "default_model", "created")
@@ -78,6 +81,7 @@ class TenantAdmin(DeskAdmin):
     actions_detail = ("new_key", "suspend", "reactivate")
     add_fieldsets = (
         (None, {"fields": (("name", "slug"), "time_zone", "default_model", "max_output_tokens")}),
+        ROUTING,
     )
     fieldsets = (
         (
@@ -92,6 +96,7 @@ class TenantAdmin(DeskAdmin):
                 )
             },
         ),
+        ROUTING,
     )
 
     # --- What may be done ------------------------------------------------------------------------

@@ -20,7 +20,14 @@ _MODELS = {
     "/v1/embeddings": "text-embedding-3-small",
     "/v1/moderations": "omni-moderation-latest",
 }
-_WISHES = ("provider", "tenant_id", "model_family", "capabilities", "max_cost_per_token")
+_WISHES = (
+    "provider",
+    "routing_policy",
+    "tenant_id",
+    "model_family",
+    "capabilities",
+    "max_cost_per_token",
+)
 _UNPRICED = ("service_tier", "web_search_options")
 
 

@@ -5,11 +5,11 @@ from uuid import uuid4
 
 import pytest
 from django.conf import settings
+from django.core.exceptions import ValidationError
 
-from providers.catalog import Catalog
-from providers.models import Credential, Model, Route, Upstream
+from providers.catalog import Catalog, unknown
+from providers.models import Alias, Credential, Model, Route, Upstream
 from runestone.lib.database import Connection, conninfo
-from runestone.lib.errors import NotFound
 from tenants.models import Tenant
 
 
@@ -55,6 +55,12 @@ class Rows:
         return made
 
 
+def only(name):
+    """The one model that this can mean."""
+    [model] = read().named(name)
+    return model
+
+
 def read():
     """A catalogue, freshly read."""
 
@@ -76,23 +82,22 @@ def test_it_works(rows):
     )  # fmt: skip
     rows.route(model, upstream, priority=7, weight=3)
 
-    found = read().model(model.name)
+    found = only(model.name)
 
     assert (found.name, found.family, found.owned_by) == (model.name, "f", "o")
     assert found.capabilities == ("chat", "tools")
     assert (found.context_window, found.max_output_tokens) == (1_000, 100)
     [target] = found.targets
     assert (target.upstream, target.dialect) == (upstream.slug, "openai")
-    assert (target.base_url, target.credential) == ("https://vendor.test/v1", "sk-vendor")
+    assert target.base_url == "https://vendor.test/v1"
     assert [(key.tenant_id, key.secret) for key in target.keys] == [(None, "sk-vendor")]
     assert (target.model, target.upstream_model) == (model.name, "their-name")
     assert (target.priority, target.weight, target.quirks.drop_fields) == (7, 3, {"n"})
 
 
 def test_an_unknown_model_is_refused_in_openais_words(live):
-    with pytest.raises(NotFound) as caught:
-        read().model("no-such-model")
-    assert caught.value.body()["error"] == {
+    assert not read().named("no-such-model")
+    assert unknown("no-such-model").body()["error"] == {
         "message": "The model `no-such-model` does not exist or you do not have access to it.",
         "type": "invalid_request_error",
         "param": None,
@@ -118,38 +123,33 @@ def test_what_is_disabled_is_not_there(rows, what):
     disabled = {"upstream": upstream, "model": model, "route": route}[what]
     disabled.enabled = False
     disabled.save()
-    with pytest.raises(NotFound):
-        read().model(model.name)
+    assert not read().named(model.name)
 
 
 def test_a_model_without_a_route_is_not_there(rows):
     model = rows.model()
-    with pytest.raises(NotFound):
-        read().model(model.name)
+    assert not read().named(model.name)
 
 
 def test_one_way_of_two_may_be_closed(rows):
     model = rows.model()
     rows.route(model, rows.upstream("open"))
     rows.route(model, rows.upstream("closed", enabled=False))
-    assert [target.upstream for target in read().model(model.name).targets] == [
-        f"open-{rows.suffix}"
-    ]
+    assert [target.upstream for target in only(model.name).targets] == [f"open-{rows.suffix}"]
 
 
 def test_targets_are_in_order_of_priority(rows):
     model = rows.model()
     for name, priority in (("last", 300), ("first", 1), ("middle", 20)):
         rows.route(model, rows.upstream(name), priority=priority)
-    assert [target.priority for target in read().model(model.name).targets] == [1, 20, 300]
+    assert [target.priority for target in only(model.name).targets] == [1, 20, 300]
 
 
 def test_a_credential_sealed_for_another_address_is_not_used(rows):
     upstream, model = rows.upstream(), rows.model()
     rows.route(model, upstream)
     Upstream.objects.filter(pk=upstream.pk).update(base_url="https://thief.test/v1")
-    with pytest.raises(NotFound):
-        read().model(model.name)
+    assert not read().named(model.name)
 
 
 @pytest.mark.parametrize("length", [1, 8, 30])
@@ -160,9 +160,8 @@ def test_a_broken_credential_takes_nobody_else_along(rows, length):
     other = rows.model("other")
     rows.route(other, rows.upstream("other"))
     catalog = read()
-    assert catalog.model(other.name)
-    with pytest.raises(NotFound):
-        catalog.model(model.name)
+    assert catalog.named(other.name)
+    assert not catalog.named(model.name)
 
 
 def test_of_two_credentials_one_may_be_broken(rows):
@@ -170,9 +169,9 @@ def test_of_two_credentials_one_may_be_broken(rows):
     rows.route(model, upstream)
     cut(upstream, 8)
     upstream.add_credential("sk-second", "second")
-    [target] = read().model(model.name).targets
+    [target] = only(model.name).targets
     assert [key.secret for key in target.keys] == ["sk-second"]
-    assert target.credential == "sk-second"
+    assert [key.secret for key in target.keys] == ["sk-second"]
 
 
 def cut(upstream, length):
@@ -186,25 +185,23 @@ def test_a_credential_under_an_old_key_still_opens(rows, settings):
     rows.route(model, rows.upstream())
     fresh = "A" * 43
     settings.RUNESTONE_CREDENTIAL_KEYS = [fresh, *settings.RUNESTONE_CREDENTIAL_KEYS]
-    assert read().model(model.name).targets[0].credential == "sk-vendor"
+    assert only(model.name).targets[0].keys[0].secret == "sk-vendor"
     settings.RUNESTONE_CREDENTIAL_KEYS = [fresh]
-    with pytest.raises(NotFound):
-        read().model(model.name)
+    assert not read().named(model.name)
 
 
 def test_an_upstream_may_need_no_credential(rows):
     model = rows.model()
     rows.route(model, rows.upstream(secret=""))
-    [target] = read().model(model.name).targets
-    assert (target.credential, target.keys) == (None, ())
+    [target] = only(model.name).targets
+    assert target.keys == ()
 
 
 def test_one_whose_only_credential_is_disabled_is_not_called_without(rows):
     upstream, model = rows.upstream(), rows.model()
     rows.route(model, upstream)
     upstream.credentials.update(enabled=False)
-    with pytest.raises(NotFound):
-        read().model(model.name)
+    assert not read().named(model.name)
 
 
 def test_shared_credentials_come_first_then_each_tenants(rows):
@@ -216,7 +213,7 @@ def test_shared_credentials_come_first_then_each_tenants(rows):
     upstream.add_credential("sk-one", "one")
     upstream.add_credential("sk-two", "two")
     upstream.add_credential("sk-acme-2", "second", tenant=acme)
-    [target] = read().model(model.name).targets
+    [target] = only(model.name).targets
     assert [(key.tenant_id, key.secret) for key in target.keys] == [
         (None, "sk-one"),
         (None, "sk-two"),
@@ -224,7 +221,6 @@ def test_shared_credentials_come_first_then_each_tenants(rows):
         (acme.pk, "sk-acme-2"),
         (globex.pk, "sk-globex"),
     ]
-    assert target.credential == "sk-one"
 
 
 def test_a_tenants_own_is_nobody_elses(rows):
@@ -233,17 +229,64 @@ def test_a_tenants_own_is_nobody_elses(rows):
     rows.route(model, upstream)
     acme, globex = rows.tenant("acme"), rows.tenant("globex")
     brought = upstream.add_credential("sk-acme", tenant=acme)
-    [target] = read().model(model.name).targets
-    assert target.credential is None
+    [target] = only(model.name).targets
     assert (target.serves(acme.pk), target.serves(globex.pk)) == (True, False)
     for thief in (globex, None):
         Credential.objects.filter(pk=brought.pk).update(tenant=thief)
-        with pytest.raises(NotFound):
-            read().model(model.name)
+        assert not read().named(model.name)
 
 
 def test_a_dialect_that_is_not_spoken_here_is_left_out(rows):
     model = rows.model()
     rows.route(model, rows.upstream(dialect="klingon"))
-    with pytest.raises(NotFound):
-        read().model(model.name)
+    assert not read().named(model.name)
+
+
+# Names.
+
+
+def test_an_alias_means_its_model(rows):
+    upstream, model = rows.upstream(), rows.model()
+    rows.route(model, upstream)
+    Alias.objects.create(name=f"alias-{rows.suffix}", model=model)
+    assert only(f"alias-{rows.suffix}").name == model.name
+
+
+def test_an_upstream_before_the_name_leaves_that_one_alone(rows):
+    model = rows.model()
+    for name in ("one", "two"):
+        rows.route(model, rows.upstream(name))
+    Alias.objects.create(name=f"alias-{rows.suffix}", model=model)
+    for word in (model.name, f"alias-{rows.suffix}", "their-name"):
+        found = only(f"two-{rows.suffix}/{word}")
+        assert [target.upstream for target in found.targets] == [f"two-{rows.suffix}"]
+
+
+def test_a_providers_own_name_will_do(rows):
+    model = rows.model()
+    rows.route(model, rows.upstream("one"), upstream_model=f"theirs-{rows.suffix}")
+    rows.route(model, rows.upstream("two"), upstream_model=f"other-{rows.suffix}")
+    found = only(f"theirs-{rows.suffix}")
+    assert found.name == model.name
+    assert [target.upstream for target in found.targets] == [f"one-{rows.suffix}"]
+
+
+def test_one_word_for_two_models_means_both_until_an_upstream_is_named(rows):
+    word = f"large-{rows.suffix}"
+    for name in ("one", "two"):
+        rows.route(rows.model(name), rows.upstream(name), upstream_model=word)
+    assert len(read().named(word)) == 2
+    assert only(f"two-{rows.suffix}/{word}").name == f"two-{rows.suffix}"
+
+
+def test_a_models_own_name_comes_before_what_another_is_called(rows):
+    upstream, model, other = rows.upstream(), rows.model(), rows.model("other")
+    rows.route(model, upstream)
+    rows.route(other, upstream, upstream_model=model.name)
+    assert only(model.name).name == model.name
+
+
+def test_an_alias_may_not_be_a_models_name(rows):
+    model, other = rows.model(), rows.model("other")
+    with pytest.raises(ValidationError, match="A model has this name"):
+        Alias(name=model.name, model=other).full_clean()

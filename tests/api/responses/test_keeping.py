@@ -35,6 +35,8 @@ def caller_of(account: Account) -> Caller:
         api_key_id=account.api_key.pk,
         default_model="",
         max_output_tokens=None,
+        routing_policy="",
+        hedge_seconds=None,
         expires_at=None,
         revoked_at=None,
     )

@@ -1,0 +1,59 @@
+"""The events of one attempt's stream, on their way to the caller."""
+
+from api import own_fields
+from api.attempts import Attempt
+from api.requests import Call
+from providers import tokens
+from providers.wire import ModelCall
+from runestone.lib.errors import UpstreamError
+
+
+class Events:
+    """Translates what arrives, and lets the hold know what it was.
+
+    What says nothing yet (a role, an empty choice) is held back until something does: so long the
+    answer has not begun, and another upstream may give it.
+    """
+
+    def __init__(self, attempt: Attempt, call: Call, asked: ModelCall) -> None:
+        self.have_begun = False
+        self._attempt = attempt
+        self._call = call
+        self._asked = asked
+        self._relay = attempt.dialect.relay(asked)
+        self._held_back = b""
+        self._pieces = self._text_bytes = 0
+        self._failure: UpstreamError | None = None
+        self._done = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Whole events, ready to send, or nothing."""
+        hold = self._attempt.hold
+        hold.observe_first_byte()
+        relayed = self._relay.feed(data)
+        hold.observe(relayed.usage)
+        self._pieces += relayed.pieces
+        self._text_bytes += relayed.text_bytes
+        hold.counted_output_tokens = tokens.estimated_output(self._pieces, self._text_bytes)
+        self._failure, self._done = relayed.failure, relayed.done
+        if self.have_begun:
+            return relayed.data
+        self._held_back += relayed.data
+        return self._begun() if self._pieces or self._done else b""
+
+    def is_over(self) -> bool:
+        """Whether the answer is complete. Raises what it was broken off by."""
+        if self._failure is not None:
+            raise self._failure
+        return self._done
+
+    def finish(self) -> bytes:
+        """What is owed once nothing more arrives. Raises UpstreamBroken if that is too early."""
+        self._held_back += self._relay.finish()
+        return self._held_back if self.have_begun else self._begun()
+
+    def _begun(self) -> bytes:
+        """What was held back, with our own fields in its first event."""
+        self.have_begun = True
+        held_back, self._held_back = self._held_back, b""
+        return own_fields.spliced_event(held_back, self._call, self._asked.request)
