@@ -164,6 +164,11 @@ class Model(models.Model):
     )
     context_window = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens.")
     max_output_tokens = models.PositiveIntegerField(null=True, blank=True, help_text="Tokens.")
+    retires = models.DateField(
+        null=True, blank=True, help_text="The last day on which the vendor promises to serve it."
+    )
+    # What the last import wrote, by field, and from where: another value was set by hand.
+    imported_facts = models.JSONField(default=dict, editable=False)
     enabled = models.BooleanField(default=True)
     created = models.DateTimeField(default=timezone.now, editable=False)
 

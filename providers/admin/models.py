@@ -48,7 +48,7 @@ class ModelAdmin(DeskAdmin):
                 "fields": (
                     ("name", "enabled"),
                     ("family", "owned_by"),
-                    ("context_window", "max_output_tokens"),
+                    ("context_window", "max_output_tokens", "retires"),
                     "capabilities",
                 )
             },

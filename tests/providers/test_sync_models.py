@@ -14,7 +14,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from providers import offers
-from providers.models import Model, Route, Upstream
+from providers.models import Alias, Model, Route, Upstream
 from runestone.local.mock_provider.process import MockProvider
 from tenants.models import Tenant
 
@@ -285,6 +285,12 @@ def test_all_are_added_or_none(mock: Upstream):
 def test_a_second_way_to_the_same_upstream_is_refused(mock: Upstream):
     route(mock, "gpt-4o-mini", "gpt-4o")
     assert "another route" in failing(upstream="mock", add=["gpt-4o"])[2]
+
+
+def test_a_name_that_is_an_alias_here_makes_no_model(mock: Upstream):
+    Alias.objects.create(name="gpt-4o", model=Model.objects.create(name="house-model"))
+    assert "another name of a model" in failing(upstream="mock", add=["gpt-4o"])[2]
+    assert Model.objects.count() == 1
 
 
 def test_options_are_checked(mock: Upstream):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from providers.models import Model, Route, Upstream
+from providers.models import Alias, Model, Route, Upstream
 from providers.offers import CannotTell, Question, offered, plain_name
 
 THREADS_MAX = 8
@@ -126,6 +126,8 @@ def _add_one(upstream: Upstream, name: str, names: list[str]) -> str:
     route = upstream.routes.filter(upstream_model=name).select_related("model").first()
     if route is not None:
         return f"{name} is routed already, from {route.model}"
+    if Alias.objects.filter(name=name).exists():
+        raise CommandError(f"{name} is another name of a model here: add the route in the admin")
     model, is_new = Model.objects.get_or_create(
         name=name, defaults={"owned_by": upstream.slug, "enabled": False}
     )
