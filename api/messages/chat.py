@@ -20,7 +20,7 @@ from api.messages.wire import (
     ToolByName,
     ToolChoice,
 )
-from api.requests import Call
+from api.requests import Call, decode, unparsable
 from providers.wire import OWN_FIELDS, ModelCall, Operation
 from runestone.lib.errors import BadRequest
 
@@ -47,14 +47,24 @@ Fields = dict[str, Any]
 
 def decoded(call: Call, operation: Operation) -> ModelCall:
     """The body, typed. Raises BadRequest, which names the field."""
+    call.require_json()
     try:
-        asked = call.decoded(operation)
+        asked = decode(operation, _with_one_meaning(call.body))
     except BadRequest as error:
         if error.code is None:
             raise BadRequest("The request's body is not valid JSON.") from None
         raise
     refuse_what_cannot_be_done(asked.request)
     return asked
+
+
+def _with_one_meaning(body: bytes) -> bytes:
+    """Told anew, since it is passed on: a block that names its type twice could otherwise be
+    checked and held for as one kind, and billed as another."""
+    try:
+        return msgspec.json.encode(msgspec.json.decode(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise unparsable() from None
 
 
 def chat_body(request: MessagesRequest, fields: Mapping[str, msgspec.Raw]) -> bytes:
@@ -64,15 +74,9 @@ def chat_body(request: MessagesRequest, fields: Mapping[str, msgspec.Raw]) -> by
 
 
 def native_fields(fields: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    """The request in Anthropic's own words: what has been checked, and so can be priced.
-
-    Told anew, that it has one meaning: a block that names its type twice could otherwise be held
-    for as one kind and billed as another.
-    """
+    """The request in Anthropic's own words: what has been checked, and so can be priced."""
     return {
-        name: msgspec.Raw(msgspec.json.encode(msgspec.json.decode(value)))
-        for name, value in fields.items()
-        if name in _NATIVE_FIELDS and value != _NULL
+        name: value for name, value in fields.items() if name in _NATIVE_FIELDS and value != _NULL
     }
 
 

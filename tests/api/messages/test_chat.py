@@ -299,3 +299,30 @@ def test_recorded_parallel_tool_results():
 
 def test_a_field_that_is_not_ours_does_not_pass():
     assert msgspec.json.encode("surprise") not in msgspec.json.encode(fields(surprise=1))
+
+
+def call_of(body: bytes) -> Call:
+    return Call({"content-type": "application/json"}, body)
+
+
+@pytest.mark.parametrize("value", [b'"\xff"', b"[" * 100_000 + b"]" * 100_000])
+def test_what_cannot_be_told_anew_is_refused(value: bytes):
+    """Though it stands where no type of ours looks."""
+    body = b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}],"extra":%b}'
+    with pytest.raises(BadRequest, match="not valid JSON"):
+        chat.decoded(call_of(body % value), chat.MESSAGES)
+
+
+def test_what_is_checked_is_what_is_passed_on():
+    block = b'{"type":"text","text":"x","type":"document","source":{"type":"url","url":"http://x"}}'
+    body = b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[%b]}]}'
+    with pytest.raises(BadRequest) as caught:
+        chat.decoded(call_of(body % block), chat.MESSAGES)
+    assert caught.value.param == "messages[0].content[0].source.type"
+
+
+def test_its_own_words_are_those_that_can_be_priced():
+    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
+    more = {"top_k": 5, "system": None, "user": "me", "request_id": "mine", "speed": "standard"}
+    asked = chat.decoded(call_of(json.dumps(body | more).encode()), chat.MESSAGES)
+    assert chat.native_fields(asked.fields).keys() == {"max_tokens", "messages", "top_k"}
