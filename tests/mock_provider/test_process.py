@@ -45,6 +45,17 @@ def test_what_was_made_before_the_end_is_billed():
             assert (billed["completion_tokens"], billed["finished"]) == (1, False)
 
 
+def test_it_comes_back_to_its_port_and_its_bill():
+    with MockProvider() as provider:
+        url = provider.url
+        body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}
+        raw.call(url, raw.request(body))
+        provider.kill()
+        assert provider.start().url == url
+        raw.call(url, raw.request(body))
+        assert len(provider.bill()) == 2
+
+
 def test_django_is_not_imported():
     code = "import runestone.local.mock_provider.__main__, sys; print('django' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -43,6 +43,7 @@ def test_slips_are_refused(text):
         ("mock-model", ("mock-model", "")),
         ("meta-llama/Llama-3:free", ("meta-llama/Llama-3:free", "")),
         ("ft:gpt-4o:acme::1:cut=2", ("ft:gpt-4o:acme::1", "cut=2")),
+        ("gpt-4o:drop|cut=2", ("gpt-4o", "drop|cut=2")),
     ],
 )
 def test_models_name_scenarios(name, parts):
@@ -208,6 +209,23 @@ def test_first_holds_for_the_first_calls(ask, attempt):
         with pytest.raises(openai.InternalServerError):
             ask(scenario)
     assert ask(scenario).usage
+
+
+def test_alternatives_are_drawn_by_the_seed():
+    def said(seed: int) -> list[int]:
+        with (
+            MockProvider(scenario="words=1|words=2|words=2", seed=seed) as provider,
+            openai.OpenAI(base_url=provider.url, api_key="any") as client,
+        ):
+            messages = [{"role": "user", "content": "hi"}]
+            answers = [
+                client.chat.completions.create(model="gpt-4o", messages=messages) for _ in range(60)
+            ]
+        return [answer.usage.completion_tokens for answer in answers]
+
+    drawn = said(7)
+    assert 30 <= drawn.count(2) < 60
+    assert said(7) == drawn != said(8)
 
 
 def test_odds_hit_a_fraction(ask):

@@ -110,4 +110,5 @@ when:
   first=N            only the first N calls with exactly this text; later ones are normal
   key=TEXT           means nothing; makes the text of a `first` unique
   odds=P             only this fraction of calls, by a generator seeded with --seed
+  this|that|that     one of these scenarios, drawn for each call by the same generator
 """

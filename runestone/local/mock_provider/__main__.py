@@ -100,7 +100,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the scenarios with odds")
     options = parser.parse_args()
     try:
-        scenarios.parse(options.scenario)
+        for each in scenarios.alternatives(options.scenario):
+            scenarios.parse(each)
     except scenarios.UnknownScenarioError as slip:
         parser.error(str(slip))
     return options

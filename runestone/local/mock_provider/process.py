@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS_MAX = 15.0
@@ -46,8 +47,8 @@ class MockProvider:
     ) -> None:
         self._own = Path(tempfile.mkdtemp(prefix="runestone-mock-"))
         self.bill_path = bill or self._own / "bill.jsonl"
-        self._arguments = [f"--port={port}", f"--bill={self.bill_path}"]
-        self._arguments += [f"--scenario={scenario}", f"--seed={seed}"]
+        self._port = port
+        self._arguments = [f"--bill={self.bill_path}", f"--scenario={scenario}", f"--seed={seed}"]
         if api_key is not None:
             self._arguments.append(f"--api-key={api_key}")
         if prices is not None:
@@ -59,8 +60,9 @@ class MockProvider:
     # Its life.
 
     def start(self) -> Self:
-        """Start it and wait until it listens. A second start follows a kill or a stop."""
+        """Start it and wait until it listens. After a kill or a stop it comes back to its port."""
         command = [sys.executable, "-m", "runestone.local.mock_provider", *self._arguments]
+        command.append(f"--port={self._port}")
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         self.process = subprocess.Popen(
             command,
@@ -70,6 +72,7 @@ class MockProvider:
             env=os.environ | {"PYTHONPATH": path},
         )
         self.url = self._ready_line().split()[4].rstrip(",")
+        self._port = urlsplit(self.url).port or self._port
         return self
 
     def _ready_line(self) -> str:

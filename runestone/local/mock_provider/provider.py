@@ -39,6 +39,8 @@ class Provider:
     def _drawn(self, text: str) -> Scenario:
         if not text:
             return NORMAL
+        if "|" in text:
+            text = self._random.choice(scenarios.alternatives(text))
         try:
             asked = scenarios.parse(text)
         except UnknownScenarioError as slip:

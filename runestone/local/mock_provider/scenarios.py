@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -93,10 +94,16 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 ALIASES = {"words": "chunks"}
 WORDS = frozenset(Scenario.__struct_fields__) | PRESETS.keys() | ALIASES.keys()
+_WORD_END = re.compile("[=;|]")
 
 
 class UnknownScenarioError(ValueError):
     """The text names a word that does not exist, or a value that does not fit."""
+
+
+def alternatives(text: str) -> tuple[str, ...]:
+    """Split `error=500|cut=0|normal`; each call is answered in one of these ways."""
+    return tuple(text.split("|"))
 
 
 @lru_cache(maxsize=4096)
@@ -134,4 +141,4 @@ def split_model(name: str) -> tuple[str, str]:
 
 
 def _starts_with_word(text: str) -> bool:
-    return text.partition(";")[0].partition("=")[0].strip() in WORDS
+    return _WORD_END.split(text, maxsplit=1)[0].strip() in WORDS
