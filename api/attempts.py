@@ -103,8 +103,7 @@ class Resources:
         return tariff.highest_rate(datetime.now(UTC), call.request.service_tier_asked)
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """What is to be done for whom, and the options in the order in which to try them."""
 
     call: Call
@@ -125,6 +124,8 @@ class Attempts:
         self._repeatable: list[Option] = []
         self._repetitions = 0
         self._number = 0
+        # Whether a ledger line tells how the upstream was chosen.
+        self.are_recorded = False
         # What a provider said last; it tells a caller more than what stood in our own way.
         self._said: UpstreamError | None = None
 
@@ -257,6 +258,7 @@ class Attempt:
         self._stack.push(lambda _kind, error, _trace: self._tell(turn, error))
         hold = self._held(bound)
         self.hold = await self._stack.enter_async_context(hold)
+        self._attempts.are_recorded = True
         response = await self._stack.enter_async_context(
             resources.client.send(request, attempt_id=str(hold.id))
         )
@@ -299,7 +301,7 @@ class Attempt:
             streamed=asked.request.streams,
             number=self._number,
             byok=self._key is not None and self._key.tenant_id is not None,
-            routing=self._order.decision.told() if self._number == 1 else None,
+            routing=None if self._attempts.are_recorded else self._order.decision.told(),
         )
 
     def _tell(self, turn: int, error: BaseException | None) -> None:

@@ -29,7 +29,7 @@ from runestone.lib.errors import (
     UpstreamError,
 )
 from runestone.lib.ids import uuid7
-from runestone.lib.usage import NOTHING_USED, Usage
+from runestone.lib.usage import NOTHING_USED, Usage, UsageSource
 
 SETTLE_RETRY_SECONDS_MAX = 2.0
 # Held by settles while the database is away: as many as there were calls in flight.
@@ -165,7 +165,7 @@ class Hold:
         elif cost.amount_pico is None:
             price_state = "unpriced"
         else:
-            price_state = "priced" if usage is self._reported else "estimated"
+            price_state = "priced" if usage.source is UsageSource.REPORTED else "estimated"
         return Line(
             id=self.id,
             kind="void" if not_billed else "charge",

@@ -290,12 +290,14 @@ class PriceBook:
 
 def total(charges: Sequence[Charge]) -> int:
     """The exact sum of quantity times rate, rounded once, half to even, to a pico-dollar."""
+    if all(charge.rate.denominator == 1 for charge in charges):
+        return sum(charge.quantity * charge.rate.numerator for charge in charges)
     denominator = lcm(*(charge.rate.denominator for charge in charges))
     numerator = sum(
         charge.quantity * charge.rate.numerator * (denominator // charge.rate.denominator)
         for charge in charges
     )
-    return numerator if denominator == 1 else divide_half_even(numerator, denominator)
+    return divide_half_even(numerator, denominator)
 
 
 _INPUT_KINDS = (

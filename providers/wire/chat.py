@@ -279,14 +279,14 @@ class ChatRequest(GeneratingRequest, kw_only=True):
             (self.streams, "streaming", "stream"),
             (self.has_tools, "tools", "tools"),
             (isinstance(self.response_format, JSONSchemaFormat), "json_schema", "response_format"),
-            (any(isinstance(part, Image) for part in parts), "vision", "messages"),
-            (any(isinstance(part, File) for part in parts), "pdf", "messages"),
+            (_has(parts, Image), "vision", "messages"),
+            (_has(parts, File), "pdf", "messages"),
         )
-        return tuple((capability, param) for is_asked, capability, param in asked if is_asked)
+        return tuple([(capability, param) for is_asked, capability, param in asked if is_asked])
 
     @property
     def refers_outside(self) -> bool:
-        by_reference = any(isinstance(part, Image | Audio | File) for part in self._parts())
+        by_reference = _has(self._parts(), Image, Audio, File)
         return by_reference or self._refers_to_audio or self.web_searches > 0
 
     @property
@@ -307,7 +307,7 @@ class ChatRequest(GeneratingRequest, kw_only=True):
     @property
     def may_be_audio(self) -> bool:
         asked = "audio" in (self.modalities or ()) or self._refers_to_audio
-        return asked or any(isinstance(part, Audio) for part in self._parts())
+        return asked or _has(self._parts(), Audio)
 
     @property
     def _refers_to_audio(self) -> bool:
@@ -323,7 +323,16 @@ class ChatRequest(GeneratingRequest, kw_only=True):
                 yield from (part.text for part in content if isinstance(part, Text))
 
     def _parts(self) -> list[Text | Image | Audio | File]:
-        messages = (each for each in self.messages if isinstance(each, User | Tool))
-        return [
-            part for each in messages if isinstance(each.content, list) for part in each.content
-        ]
+        """Those of messages that can have more than text."""
+        parts: list[Text | Image | Audio | File] = []
+        for message in self.messages:
+            if isinstance(message.content, list) and isinstance(message, _WITH_PARTS):
+                parts += message.content
+        return parts
+
+
+_WITH_PARTS = (User, Tool)
+
+
+def _has(parts: list[Text | Image | Audio | File], *kinds: type) -> bool:
+    return bool(parts) and any(isinstance(part, kinds) for part in parts)

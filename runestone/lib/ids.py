@@ -1,6 +1,7 @@
 """Identifiers: UUIDv7, so that they sort by time and index well, with a prefix that says what."""
 
 import os
+import struct
 import time
 from uuid import UUID
 
@@ -9,6 +10,11 @@ REQUEST_PREFIX = "req_"
 _last_ms = 0
 _last_counter = 0
 _COUNTER_MAX = 0xFFF
+# Random tails in store: asking the kernel for each one costs as much as all the rest.
+_TAILS = 256
+_tails: list[int] = []
+# A child must not go on with its parent's.
+os.register_at_fork(after_in_child=_tails.clear)
 
 
 def uuid7() -> UUID:
@@ -21,8 +27,10 @@ def uuid7() -> UUID:
         _last_counter += 1
     else:
         _last_ms, _last_counter = _last_ms + 1, 0
-    random_tail = int.from_bytes(os.urandom(8)) >> 2
-    return UUID(int=_last_ms << 80 | 0x7 << 76 | _last_counter << 64 | 0b10 << 62 | random_tail)
+    if not _tails:
+        _tails.extend(tail >> 2 for tail in struct.unpack(f"{_TAILS}Q", os.urandom(8 * _TAILS)))
+    tail = _tails.pop()
+    return UUID(int=_last_ms << 80 | 0x7 << 76 | _last_counter << 64 | 0b10 << 62 | tail)
 
 
 def request_name(request_id: UUID) -> str:
