@@ -153,7 +153,10 @@ def test_what_one_vendor_cannot_do_another_can(client: openai.OpenAI, acme: Acco
     Upstream.objects.filter(slug=f"{model}-a").update(quirks={"refuse_fields": ["logit_bias"]})
     time.sleep(1)
     assert ask(client, model, logit_bias={}).provider.endswith("-b")
-    assert letters(acme.lines(1)) == "b"
+    [line] = acme.lines(1)
+    assert (line.upstream[-1], line.attempt) == ("b", 2)
+    # The first line tells how it was chosen, whichever attempt is the first to have one.
+    assert line.routing["candidates"] == [f"{model}-a/{model}", f"{model}-b/{model}"]
 
 
 def test_what_is_too_dear_at_one_may_fit_at_another(
