@@ -58,6 +58,8 @@ class Caller(Struct, frozen=True, kw_only=True):
     models_allow: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     networks: tuple[Network, ...] | None = None
+    # For so long its answers are kept for calls that say nothing else; None: not at all.
+    cache_seconds: int | None = None
 
     @property
     def is_expired(self) -> bool:
@@ -195,6 +197,7 @@ def _caller(*row: object) -> Caller:
     names = (
         "tenant_id", "tenant_slug", "tenant_status", "project_id", "api_key_id", "default_model",
         "max_output_tokens", "routing_policy", "hedge_seconds", "expires_at", "revoked_at",
+        "cache_seconds",
     )  # fmt: skip
     return Caller(
         **dict(zip(names, plain, strict=True)),  # type: ignore[arg-type]  # a row's columns
@@ -207,7 +210,7 @@ def _caller(*row: object) -> Caller:
 _CALLERS = """
     SELECT k.digest, t.id, t.slug, t.status, k.project_id, k.id, t.default_model,
            t.max_output_tokens, t.routing_policy, t.hedge_seconds, k.expires_at, k.revoked_at,
-           k.models_allow, k.scopes, k.ip_allow
+           k.cache_seconds, k.models_allow, k.scopes, k.ip_allow
     FROM tenants_apikey k JOIN tenants_tenant t ON t.id = k.tenant_id
 """
 _LOOK_UP = _CALLERS + "WHERE k.digest = ANY(%s)"

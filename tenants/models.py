@@ -7,13 +7,16 @@ from zoneinfo import ZoneInfo, available_timezones
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from runestone.lib.policy import RoutingPolicy
 from tenants import allow_lists, keys
+
+# Prompts and answers are kept for no longer than this, sealed: a week.
+CACHE_SECONDS_MAX = 604_800
 
 
 def validate_time_zone(name: str) -> None:
@@ -162,6 +165,13 @@ class ApiKey(models.Model):
         blank=True,
         help_text="What the key may be used for. None: for everything.",
     )
+    cache_seconds = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(CACHE_SECONDS_MAX)],
+        help_text="For so long the very same call gets the answer that it got before, at no cost. "
+        "A call may say otherwise in x-runestone-cache. Empty: every call is made.",
+    )
     created = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -169,6 +179,10 @@ class ApiKey(models.Model):
         verbose_name = "API key"
         constraints: ClassVar = [
             models.CheckConstraint(condition=~Q(name=""), name="api_key_has_a_name"),
+            models.CheckConstraint(
+                condition=Q(cache_seconds__range=(1, CACHE_SECONDS_MAX)),
+                name="api_key_caches_within_bounds",
+            ),
             models.UniqueConstraint(fields=["id", "tenant"], name="api_key_id_and_tenant"),
         ]
 

@@ -19,6 +19,7 @@ from tenants.admin.once import OnceForm
 from tenants.models import ApiKey
 
 LIMITS = ("models_allow", "ip_allow", "scopes")
+CACHE = ("Response cache", {"fields": ("cache_seconds",)})
 STATE_COLOURS = {"active": "success", "expired": "warning", "revoked": "danger"}
 
 
@@ -53,7 +54,7 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run 
 class NewKeyForm(KeyForm, OnceForm):
     class Meta:
         model = ApiKey
-        fields: ClassVar = ["tenant", "project", "name", "expires_at", *LIMITS]
+        fields: ClassVar = ["tenant", "project", "name", "expires_at", *LIMITS, "cache_seconds"]
 
     def clean_expires_at(self) -> Any:
         expires_at = self.cleaned_data["expires_at"]
@@ -76,10 +77,12 @@ class ApiKeyAdmin(DeskAdmin):
     add_fieldsets = (
         (None, {"fields": ("tenant", "project", "name", "expires_at", "once")}),
         ("Limits", {"fields": LIMITS}),
+        CACHE,
     )
     fieldsets = (
         (None, {"fields": ("name", "expires_at")}),
         ("Limits", {"fields": LIMITS}),
+        CACHE,
         ("Facts", {"fields": (("state", "key"), ("tenant", "project"), ("created", "revoked_at"))}),
     )
 

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tenants.keys import digest, is_well_formed
-from tenants.models import ApiKey
+from tenants.models import CACHE_SECONDS_MAX, ApiKey
 from tests.admin.conftest import House, Submit, fields_of
 
 ADD = "/admin/tenants/apikey/add/"
@@ -83,6 +83,15 @@ def test_a_popup_shows_the_secret_too(desk: Client, submit: Submit, new_key: dic
 def test_a_key_that_never_works_is_refused(submit: Submit, new_key: dict[str, Any]):
     response = submit(ADD, **new_key, expires_at_0="2020-01-01", expires_at_1="00:00:00")
     assert "This moment has passed" in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status"), [("", 302), ("60", 302), ("0", 200), (str(CACHE_SECONDS_MAX + 1), 200)]
+)
+def test_answers_are_kept_within_bounds(house: House, submit: Submit, seconds: str, status: int):
+    assert submit(page_of(house.key), cache_seconds=seconds).status_code == status
+    house.key.refresh_from_db()
+    assert house.key.cache_seconds == (60 if seconds == "60" else None)
 
 
 def test_a_project_of_another_tenant_is_refused(house: House, submit: Submit, new_key: Any):

@@ -6,7 +6,7 @@ from django.db import IntegrityError, connection, transaction
 
 from billing.models import Budget
 from tenants import keys
-from tenants.models import ApiKey, Member, Project, Tenant
+from tenants.models import CACHE_SECONDS_MAX, ApiKey, Member, Project, Tenant
 
 pytestmark = pytest.mark.django_db
 
@@ -115,6 +115,13 @@ def test_no_two_keys_share_a_digest_or_a_prefix(acme, globex):
 def test_a_key_has_a_name(acme):
     with refused("api_key_has_a_name"):
         key_of(acme, name="")
+
+
+@pytest.mark.parametrize("seconds", [0, CACHE_SECONDS_MAX + 1])
+def test_a_key_keeps_answers_within_bounds(acme, seconds):
+    key_of(acme, cache_seconds=CACHE_SECONDS_MAX)
+    with refused("api_key_caches_within_bounds"):
+        key_of(acme, cache_seconds=seconds)
 
 
 def test_a_person_is_a_member_once(acme):
