@@ -19,7 +19,8 @@ $$;
 --   {id, request_id, tenant_id, project_id, api_key_id, upstream, model, service_tier, attempt, byok,
 --    amount_pico (null where no price is known), estimate_pico (null likewise)}
 -- Returns per attempt: 0 granted (its hold is a row now); b > 0 refused by hard budget b;
--- b < 0 budget -b has no window for this moment yet (open it and ask again).
+-- b < 0 budget -b has no window for this moment yet (open it and ask again). What costs nothing,
+-- as a cached answer does, is granted even where a hard budget is exhausted or overdrawn.
 CREATE OR REPLACE FUNCTION billing_hold(owner bigint, attempts json) RETURNS bigint[]
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
@@ -58,8 +59,8 @@ BEGIN
                      FROM unnest(budgets, amounts) p(budget_id, amount) GROUP BY 1) wanted
         JOIN billing_budget b ON b.id = wanted.budget_id
         LEFT JOIN billing_budgetwindow w ON w.budget_id = b.id AND w.id = ANY(locked)
-        WHERE w.id IS NULL OR (b.hard AND (wanted.unpriced
-              OR w.posted_pico + w.pending_pico + wanted.amount > w.limit_pico)))
+        WHERE w.id IS NULL OR (b.hard AND (wanted.unpriced OR (wanted.amount > 0
+              AND w.posted_pico + w.pending_pico + wanted.amount > w.limit_pico))))
     THEN
         PERFORM billing_book_holds(owner, attempts, locked, moment);
         RETURN array_fill(0::bigint, ARRAY[json_array_length(attempts)]);
@@ -68,8 +69,8 @@ BEGIN
     -- Near a limit: one by one in order of arrival, so that whoever fits is served.
     FOR number IN 1..json_array_length(attempts) LOOP
         SELECT coalesce(min(CASE WHEN w.id IS NULL THEN -b.id END),
-                        min(CASE WHEN b.hard AND (p.amount IS NULL
-                                   OR w.posted_pico + w.pending_pico + p.amount > w.limit_pico)
+                        min(CASE WHEN b.hard AND (p.amount IS NULL OR (p.amount > 0
+                                   AND w.posted_pico + w.pending_pico + p.amount > w.limit_pico))
                             THEN b.id END),
                         0)
           INTO verdict

@@ -410,7 +410,8 @@ class Entry(models.Model):
         default=False, help_text="Made with the tenant's own key, so the provider bills the tenant."
     )
     saved_pico = PicoField(
-        null=True, help_text="For a cached answer: what the provider charged for it at first."
+        null=True,
+        help_text="For a cached answer: what its usage would have cost. Empty: nobody knows.",
     )
     routing = models.JSONField(
         null=True, help_text="How the upstream was chosen, on a request's first line."

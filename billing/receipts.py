@@ -12,6 +12,7 @@ from msgspec import structs
 
 from billing.models import Entry, Price
 from billing.pricing import Charge, Rate, Tariff
+from runestone.lib.money import format_usd
 from runestone.lib.usage import Usage, UsageSource
 
 _QUANTITIES = (
@@ -173,10 +174,16 @@ def _words(entry: Entry, stated: int) -> str:
     if entry.kind == Entry.Kind.ORPHAN:
         return _ORPHAN
     if entry.kind == Entry.Kind.CACHED:
-        return _CACHED
+        return _CACHED + _saved(entry.saved_pico)
     if stated == 0:
         return "Nothing was used, so nothing is charged."
     return "The amount was stated by a reconciliation; no price row was used."
+
+
+def _saved(pico: int | None) -> str:
+    if pico is None:
+        return " What it saved is unknown: no usage was reported, or no price is known."
+    return f" At the prices of that moment the call would have cost {format_usd(pico)}."
 
 
 _UNPRICED = (

@@ -92,6 +92,8 @@ def line_words(entry: Entry) -> str:
         return "unpriced"
     if entry.kind == Entry.Kind.CHARGE and entry.price_state == Entry.PriceState.ESTIMATED:
         return "estimated"
+    if entry.saved_pico is not None:
+        return f"{entry.kind}, saved {format_usd(entry.saved_pico)}"
     return "" if entry.kind == Entry.Kind.CHARGE else entry.kind
 
 

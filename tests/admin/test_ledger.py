@@ -147,6 +147,11 @@ def test_amounts_are_exact_and_unknown_is_not_zero(desk: Client, house: House):
     assert "unpriced" in text
 
 
+def test_a_cached_answer_tells_what_it_saved(desk: Client, house: House):
+    house.settle(house.hold(), amount_pico=0, kind="cached", saved_pico=1_500_000, price_ids=[])
+    assert "cached, saved $0.0000015" in desk.get(LIST).content.decode()
+
+
 def test_ctrl_k_leads_to_a_request(desk: Client, house: House):
     entry = house.charge()
     term = {"s": request_name(entry.request_id), "extended": "1"}

@@ -104,6 +104,11 @@ def test_a_lost_price_row_is_said(house: House):
         ({"amount_pico": 0, "kind": "void", "status": 502}, "nothing is charged"),
         ({"amount_pico": 5, "kind": "orphan", "status": 0}, "The gateway died"),
         ({"amount_pico": 0}, "Nothing was used"),
+        ({"amount_pico": 0, "kind": "cached"}, "What it saved is unknown"),
+        (
+            {"amount_pico": 0, "kind": "cached", "saved_pico": 1_500_000},
+            "would have cost $0.0000015.",
+        ),
         ({"amount_pico": 5}, "stated by a reconciliation"),
     ],
 )

@@ -272,6 +272,16 @@ def test_a_charge_may_pass_the_hold_and_the_limit(acme, hold, settle):
     assert hold(acme.attempt(1)) == [budget.id]
 
 
+def test_what_costs_nothing_is_granted_even_by_an_overdrawn_budget(acme, globex, hold, settle):
+    budget, attempt = acme.budget(LIMIT), acme.attempt(LIMIT)
+    hold(attempt)
+    settle(line(attempt, LIMIT + 500))
+    assert hold(acme.attempt(0)) == [0]
+    # One by one, too: beside somebody who is refused.
+    assert hold(acme.attempt(0), acme.attempt(1), globex.attempt(5)) == [0, budget.id, 0]
+    assert window_of(budget) == (LIMIT + 500, 0)
+
+
 def test_a_batch_settles_what_is_there(acme, globex, hold, settle):
     ours, theirs = acme.budget(LIMIT), globex.budget(LIMIT)
     first, second, unknown = acme.attempt(10), globex.attempt(20), acme.attempt(30)

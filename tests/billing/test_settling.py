@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from django.conf import settings
 
+from billing.cached import CachedHold
 from billing.holds import Accountant, Hold
 from billing.models import Entry
 from billing.pricing import Most, PriceBook
 from runestone.lib.database import Connection, conninfo
+from runestone.lib.errors import Unavailable
 from runestone.lib.ids import uuid7
-from runestone.lib.usage import Usage, UsageSource
+from runestone.lib.usage import NOTHING_USED, Usage, UsageSource
 
 MODEL_PRICE_IN, MODEL_PRICE_OUT = 150_000, 600_000
 
@@ -61,6 +63,52 @@ def test_it_works(acme):
     assert entry.amount_pico == 4 * MODEL_PRICE_IN + 2 * MODEL_PRICE_OUT
     assert entry.held_pico == 100 * MODEL_PRICE_IN + 5 * MODEL_PRICE_OUT
     assert not acme.holds()
+
+
+def cached(made: Accountant, account) -> CachedHold:
+    return CachedHold(
+        made,
+        request_id=uuid7(),
+        tenant_id=account.tenant.id,
+        project_id=account.project.id,
+        api_key_id=account.api_key.id,
+        upstream="mock",
+        model="gpt-4o-mini",
+        saved_pico=1_500_000,
+        streamed=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(None, 200), (asyncio.CancelledError(), 499)],
+    ids=["served", "hung-up"],
+)
+def test_a_cached_answer_costs_nothing_and_tells_what_it_saved(acme, error, status):
+    async def call():
+        async with accountant() as made:
+            with suppress(asyncio.CancelledError):
+                async with cached(made, acme):
+                    if error is not None:
+                        raise error
+
+    asyncio.run(call())
+    entry = only_entry(acme)
+    assert (entry.kind, entry.amount_pico, entry.held_pico) == ("cached", 0, 0)
+    assert (entry.saved_pico, entry.price_state, entry.price_ids) == (1_500_000, "priced", [])
+    assert (entry.usage, entry.status) == (NOTHING_USED, status)
+    assert not acme.holds()
+
+
+def test_a_cached_answer_that_was_never_served_saved_nothing(acme):
+    """The database may have booked the hold although its word got lost on the way."""
+
+    async def call():
+        async with accountant() as made:
+            return cached(made, acme).line(Unavailable("no word"))
+
+    line = asyncio.run(call())
+    assert (line.kind, line.saved_pico) == ("void", None)
 
 
 def test_an_estimate_never_passes_the_hold(acme):
