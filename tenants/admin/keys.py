@@ -19,7 +19,6 @@ from tenants.admin.once import OnceForm
 from tenants.models import ApiKey
 
 LIMITS = ("models_allow", "ip_allow", "scopes")
-CACHE = ("Response cache", {"fields": ("cache_seconds",)})
 STATE_COLOURS = {"active": "success", "expired": "warning", "revoked": "danger"}
 
 
@@ -77,12 +76,12 @@ class ApiKeyAdmin(DeskAdmin):
     add_fieldsets = (
         (None, {"fields": ("tenant", "project", "name", "expires_at", "once")}),
         ("Limits", {"fields": LIMITS}),
-        CACHE,
+        ("Response cache", {"fields": ("cache_seconds",)}),
     )
     fieldsets = (
         (None, {"fields": ("name", "expires_at")}),
         ("Limits", {"fields": LIMITS}),
-        CACHE,
+        ("Response cache", {"fields": ("cache_seconds",)}),
         ("Facts", {"fields": (("state", "key"), ("tenant", "project"), ("created", "revoked_at"))}),
     )
 
