@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import ledger, machine, rounds, servers
-from bench.ledger import MODEL, PACED, STREAM, Bill
+from bench.ledger import MODEL, PACED, STREAM, TRANSLATED, Bill
 from bench.report import number, percent, table
 from bench.rounds import Played, Round, Target
 from runestone.local.mock_provider.process import MockProvider
@@ -119,6 +119,7 @@ class Bench:
         parts: dict[str, Callable[[], None]] = {
             "json": self._json,
             "stream": self._stream,
+            "dialects": self._dialects,
             "paced": self._paced,
             "low": self._low_rate,
             "first": self._first_token,
@@ -156,6 +157,34 @@ class Bench:
         title = f"SSE relay, {CONNECTIONS} streams of 50 chunks, unpaced (CPU per chunk)"
         print(table(title, ["", "chunks/s", *_COST_HEADS], rows))
         self._check_shares("chunks", best, _event_rate, "events", floor=0.4, peer=40)
+
+    def _dialects(self) -> None:
+        """The same stream from upstreams of other wires, against the one that is passed on."""
+        ours = next(target for target in self._targets if target.name == RUNESTONE)
+        bodies = {"openai": STREAM, **TRANSLATED}
+        played: Played = {dialect: [] for dialect in bodies}
+        for _ in range(self._plan.rounds):
+            for dialect, model in bodies.items():
+                load: dict[str, Any] = {
+                    "body": chat(model, stream=True),
+                    "connections": CONNECTIONS,
+                    "seconds": self._plan.seconds,
+                }
+                [one] = self._play(dialect, targets=[ours], number_of_rounds=1, **load)[RUNESTONE]
+                played[dialect].append(one)
+        cheapest = {
+            dialect: min(one.cpu_us("server", "events") for one in ones)
+            for dialect, ones in played.items()
+        }
+        passed_on = cheapest["openai"]
+        rows = [
+            [dialect, number(max(map(_event_rate, ones))), number(cost), percent(cost / passed_on)]
+            for (dialect, ones), cost in zip(played.items(), cheapest.values(), strict=True)
+        ]
+        heads = ["upstream's wire", "chunks/s", "CPU µs a chunk", "of a chunk passed on"]
+        print(table(f"Translated streams, {CONNECTIONS} at once, 50 chunks each", heads, rows))
+        times = cheapest["anthropic"] / passed_on
+        self._goals.check("Anthropic's chunk, by CPU", "≤ 2x", times, "x", met=times <= 2)
 
     def _paced(self) -> None:
         body = chat(PACED, stream=True)
@@ -236,7 +265,14 @@ class Bench:
 
     # What they share.
 
-    def _play(self, name: str, *, number_of_rounds: int | None = None, **load: Any) -> Played:
+    def _play(
+        self,
+        name: str,
+        *,
+        targets: Sequence[Target] | None = None,
+        number_of_rounds: int | None = None,
+        **load: Any,
+    ) -> Played:
         def after(one: Round) -> None:
             if not one.is_clean:
                 self._all_right = False
@@ -244,7 +280,8 @@ class Bench:
             if one.target == RUNESTONE:
                 self._audit(name, one)
 
-        return rounds.play(self._targets, number_of_rounds or self._plan.rounds, after, **load)
+        times = number_of_rounds or self._plan.rounds
+        return rounds.play(targets or self._targets, times, after, **load)
 
     def _audit(self, name: str, one: Round) -> None:
         seen = self._ledger.audit(one.seen["answers"], self._bill)

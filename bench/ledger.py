@@ -24,6 +24,8 @@ MODEL = "gpt-4o-mini"
 STREAM = "gpt-4o-mini:chunks=50"
 PACED = "gpt-4o-mini:chunks=50;gap=0.02"
 MODELS = (MODEL, STREAM, PACED)
+# The same stream in other wires' words, by dialect: what the gateway has to translate.
+TRANSLATED = {"anthropic": "stream-anthropic", "ollama": "stream-ollama"}
 
 TENANTS = 100
 BUDGET_USD = 1_000_000

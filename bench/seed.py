@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.db import transaction
 
-from bench.ledger import MODEL, Account
+from bench.ledger import MODEL, STREAM, TRANSLATED, Account
 from billing.models import Budget, Price
 from providers.models import Model, Route, Upstream
 from runestone.lib.money import pico_from_usd
@@ -20,19 +20,31 @@ def fill(
     seed_catalogue(mock_url, {})
     for name in models:
         if name != MODEL:
-            _add_scenario(name)
+            _add_scenario(name, name, Upstream.objects.get(slug="mock"))
+    for dialect, name in TRANSLATED.items():
+        _add_scenario(name, STREAM, _speaking(dialect, mock_url))
     opened = [_open_account(number, budget_usd) for number in range(tenants)]
     return opened[0][0], [account for _, account in opened]
 
 
-def _add_scenario(name: str) -> None:
-    """A model of the mock provider, its scenario in its name, at the price of the plain one."""
+def _add_scenario(name: str, scenario: str, upstream: Upstream) -> None:
+    """A model of the mock provider, which serves it so, at the price of the plain one."""
     model = Model.objects.create(name=name, owned_by="bench", max_output_tokens=16_384)
-    mock = Upstream.objects.get(slug="mock")
-    Route.objects.create(model=model, upstream=mock, upstream_model=name)
+    Route.objects.create(model=model, upstream=upstream, upstream_model=scenario)
     for price in Price.objects.filter(upstream="mock", model=MODEL):
-        price.pk, price.model = None, name
+        price.pk, price.upstream, price.model = None, upstream.slug, name
         price.save()
+
+
+def _speaking(dialect: str, mock_url: str) -> Upstream:
+    """The mock provider once more, addressed in another wire."""
+    root = mock_url.removesuffix("/v1")
+    return Upstream.objects.create(
+        slug=f"mock-{dialect}",
+        name=f"Mock provider, {dialect}",
+        dialect=dialect,
+        base_url=root if dialect == "ollama" else mock_url,
+    )
 
 
 def _open_account(number: int, budget_usd: int) -> tuple[str, Account]:

@@ -69,6 +69,7 @@ def test_any_other_field_arrives_as_it_was(fields):
 def test_our_own_fields_stay_here():
     ours = {
         "provider": "openai",
+        "routing_policy": "cost",
         "tenant_id": "acme",
         "model_family": "gpt-4o",
         "capabilities": ["tools"],
