@@ -1,7 +1,8 @@
 """A circuit breaker: an upstream that fails is left alone for a while, then tried with care.
 
-             FAILURES_MAX in a row, or FAILURE_SHARE_MAX
-             of the last calls, or probes that fail
+             FAILURES_MAX in a row, or WINDOW_FAILURES_MIN
+             that are FAILURE_SHARE_MAX of the last calls,
+             or probes that fail
     closed ───────────────────────────────────────────► open
        ▲                                                │  ▲
        │ SUCCESSES_MIN                 its time is over │  │ a failure: open for longer
@@ -19,9 +20,9 @@ from enum import StrEnum
 
 # An outage is noticed within so many calls that all fail …
 FAILURES_MAX = 5
-# … and a bad half of all calls within a window of the last so many.
+# … and a bad half of all calls within so many failures, in a window of the last so many calls.
 FAILURE_SHARE_MAX = 0.5
-WINDOW_CALLS_MIN = 20
+WINDOW_FAILURES_MIN = 10
 WINDOW_CALLS_MAX = 100
 # How long it stays open: doubled at every trip, and forgotten after a steady minute.
 OPEN_SECONDS_MIN = 5.0
@@ -183,4 +184,4 @@ class Breaker:
     def _fails_too_often(self) -> bool:
         calls = self._history.bit_length() - 1
         failures = self._history.bit_count() - 1
-        return calls >= WINDOW_CALLS_MIN and failures >= FAILURE_SHARE_MAX * calls
+        return failures >= WINDOW_FAILURES_MIN and failures >= FAILURE_SHARE_MAX * calls

@@ -12,7 +12,7 @@ from providers.breaker import (
     SUCCESSES_MIN,
     TRIALS_MAX,
     WINDOW_CALLS_MAX,
-    WINDOW_CALLS_MIN,
+    WINDOW_FAILURES_MIN,
     Breaker,
     BreakerState,
 )
@@ -85,19 +85,24 @@ def test_one_success_ends_a_run_of_failures(breaker):
     assert breaker.state is CLOSED
 
 
-def alternate(breaker, calls):
-    """Every other call fails. Gives how many it took to open."""
+def alternate(breaker, calls, every=2):
+    """One of `every` calls succeeds. Gives how many it took to open."""
     for number in range(calls):
         if not breaker.permits():
             return number
-        verdict = breaker.failed if number % 2 else breaker.succeeded
+        verdict = breaker.failed if number % every else breaker.succeeded
         verdict(breaker.begin())
     return calls
 
 
 def test_a_bad_half_opens_it_without_any_run(breaker):
-    assert alternate(breaker, 1_000) == WINDOW_CALLS_MIN
+    assert alternate(breaker, 1_000) == 2 * WINDOW_FAILURES_MIN
     assert breaker.state is OPEN
+
+
+def test_more_than_half_opens_it_after_as_few_failures(breaker):
+    """Three of four fail: never five in a row, and fewer than twenty calls."""
+    assert alternate(breaker, 1_000, every=4) == WINDOW_FAILURES_MIN + 4
 
 
 def test_what_left_the_window_counts_no_more(breaker):
@@ -107,9 +112,9 @@ def test_what_left_the_window_counts_no_more(breaker):
 
 
 def test_the_window_begins_anew_when_it_closes(breaker, clock):
-    alternate(breaker, WINDOW_CALLS_MIN)
+    alternate(breaker, 2 * WINDOW_FAILURES_MIN)
     recover(breaker, clock)
-    assert alternate(breaker, 1_000) == WINDOW_CALLS_MIN
+    assert alternate(breaker, 1_000) == 2 * WINDOW_FAILURES_MIN
 
 
 def test_only_few_calls_try_at_once(breaker, clock):

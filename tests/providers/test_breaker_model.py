@@ -14,7 +14,7 @@ from providers.breaker import (
     SUCCESSES_MIN,
     TRIALS_MAX,
     WINDOW_CALLS_MAX,
-    WINDOW_CALLS_MIN,
+    WINDOW_FAILURES_MIN,
     Breaker,
     BreakerState,
 )
@@ -78,8 +78,9 @@ class Life(RuleBasedStateMachine):
             return
         window = self.verdicts[-WINDOW_CALLS_MAX:]
         runs = self.verdicts[-FAILURES_MAX:] == [False] * FAILURES_MAX
-        is_bad = window.count(False) >= FAILURE_SHARE_MAX * len(window)
-        if not self.verdicts[-1] and (runs or (is_bad and len(window) >= WINDOW_CALLS_MIN)):
+        failures = window.count(False)
+        is_bad = failures >= max(WINDOW_FAILURES_MIN, FAILURE_SHARE_MAX * len(window))
+        if not self.verdicts[-1] and (runs or is_bad):
             self.open()
 
     # What happens.
