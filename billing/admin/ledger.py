@@ -4,6 +4,7 @@ The list never counts, never sorts by what no index knows, always has a window o
 up rather than occupy the database. A line's page is its whole request's.
 """
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import OperationalError, connection, transaction
+from django.db.models import F, OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -25,6 +27,7 @@ from unfold.contrib.filters.admin import (
 from unfold.datasets import BaseDataset
 
 from billing.admin.ledger_filters import (
+    AttemptFilter,
     BetweenFilter,
     ModelNameFilter,
     OutcomeFilter,
@@ -40,17 +43,33 @@ from runestone.lib.money import format_usd
 
 STATEMENT_MS_MAX = 5000
 RECENT_LINES = 20
+# No further apart are a request's attempts looked for, so that a month or two are looked through.
+REQUEST_SPAN = timedelta(hours=1)
 
 DOUBTFUL = ("unpriced", "estimated", "orphan")
 OUTCOME_COLOURS = {"2": "success", "3": "info", "4": "warning", "5": "danger", "0": "danger"}
 
 
 class EntryColumns(ReadOnlyAdmin):
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Each line with the number of its request's last attempt, looked up for what is shown."""
+        siblings = Entry.objects.filter(
+            request_id=OuterRef("request_id"),
+            created__gt=OuterRef("created") - REQUEST_SPAN,
+            created__lt=OuterRef("created") + REQUEST_SPAN,
+        )
+        last = siblings.order_by(F("attempt").desc()).values("attempt")[:1]
+        return super().get_queryset(request).annotate(last_attempt=Subquery(last))
+
     @column("request")
     def call(self, obj: Entry) -> SafeString:
         name = request_name(obj.request_id)
         return format_html(
-            '<span class="rs-mono" title="{}">{}…{}</span>', name, REQUEST_PREFIX, name[-8:]
+            '<span class="rs-mono" title="{}">{}…{}</span>{}',
+            name,
+            REQUEST_PREFIX,
+            name[-8:],
+            _attempt_words(obj),
         )
 
     @column("tenant", header=True)
@@ -80,6 +99,14 @@ class EntryColumns(ReadOnlyAdmin):
         note = format_html('<small class="{}">{}</small>', tone, words) if words else ""
         amount = "unknown" if obj.amount_pico is None else format_usd(obj.amount_pico)
         return format_html('<span class="rs-number">{}{}</span>', amount, note)
+
+
+def _attempt_words(entry: Entry) -> SafeString:
+    last = vars(entry)["last_attempt"]
+    if last == 1:
+        return SafeString("")
+    words = f"attempt {entry.attempt} of {last}"
+    return format_html('<small class="rs-quiet rs-below">{}</small>', words)
 
 
 def outcome_words(entry: Entry) -> str:
@@ -149,6 +176,7 @@ class EntryAdmin(EntryColumns):
         ModelNameFilter,
         UpstreamNameFilter,
         OutcomeFilter,
+        AttemptFilter,
         ("kind", ChoicesDropdownFilter),
         ("price_state", ChoicesDropdownFilter),
     )

@@ -74,6 +74,19 @@ class OutcomeFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no ty
         return queryset
 
 
+class AttemptFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types
+    title = "attempt"
+    parameter_name = "attempt"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        return [("first", "First attempts"), ("again", "Second and later: it failed over")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.value() == "first":
+            return queryset.filter(attempt=1)
+        return queryset.filter(attempt__gt=1) if self.value() == "again" else queryset
+
+
 class NameFilter(TextFilter):  # type: ignore[misc]  # unfold ships no types
     """Equality with a name, typed in full: a list of all names would be a scan."""
 

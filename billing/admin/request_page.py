@@ -1,4 +1,4 @@
-"""One request's page: its attempts, what they used, and how every amount was computed."""
+"""One request's page: how it was routed, its attempts, and how every amount was computed."""
 
 from fractions import Fraction
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from django.urls import reverse
 
 from billing.admin.prices import plain
+from billing.admin.routing_card import outcome, reaches_caller, routing_card
 from billing.models import TOKENS_PER_PRICE, BudgetWindow, Entry, Hold, Price
 from billing.receipts import Attempt, Receipt, ReceiptLine, attempts, net_pico
 from runestone.admin.parts import EMPTY
@@ -21,15 +22,15 @@ _KIND_COLOURS = {
 }
 _STATE_COLOURS = {"priced": "success", "estimated": "warning", "unpriced": "danger"}
 _TOKENS = (
-    ("input", "input_tokens"),
-    ("of it cached", "cached_input_tokens"),
-    ("of it written to the cache", "cache_write_tokens"),
-    ("for an hour", "cache_write_1h_tokens"),
-    ("of it audio", "input_audio_tokens"),
-    ("output", "output_tokens"),
-    ("of it reasoning", "reasoning_tokens"),
-    ("of it audio", "output_audio_tokens"),
-    ("web searches", "web_searches"),
+    ("Tokens, input", "input_tokens"),
+    ("Tokens, of it cached", "cached_input_tokens"),
+    ("Tokens, of it written to the cache", "cache_write_tokens"),
+    ("Tokens, of these for an hour", "cache_write_1h_tokens"),
+    ("Tokens, of it audio", "input_audio_tokens"),
+    ("Tokens, output", "output_tokens"),
+    ("Tokens, of it reasoning", "reasoning_tokens"),
+    ("Tokens, of it audio", "output_audio_tokens"),
+    ("Web searches", "web_searches"),
 )
 
 
@@ -45,21 +46,28 @@ def request_page(entry: Entry) -> dict[str, Any]:
         "budget__tenant", "budget__project__tenant", "budget__api_key"
     ).in_bulk({each for line in entries for each in line.windows})
     holds = list(Hold.objects.filter(request_id=entry.request_id))
-    last = found[-1].original
+    told = _told(found)
     return {
         "name": request_name(entry.request_id),
-        "entry": last,
+        "entry": told,
         "figures": _figures(found, entries),
-        "attempts": [_attempt(number, each) for number, each in enumerate(found, 1)],
-        "counted_against": [windows[each] for each in last.windows if each in windows],
+        "routing": routing_card([each.original for each in found]),
+        "attempts": [_attempt(each, is_told=each.original is told) for each in found],
+        "counted_against": [windows[each] for each in told.windows if each in windows],
         "held_now": format_usd(sum(hold.amount_pico for hold in holds)) if holds else "",
-        "tenant_url": reverse("admin:tenants_tenant_change", args=[last.tenant_id]),
-        "key_url": reverse("admin:tenants_apikey_change", args=[last.api_key_id]),
+        "tenant_url": reverse("admin:tenants_tenant_change", args=[told.tenant_id]),
+        "key_url": reverse("admin:tenants_apikey_change", args=[told.api_key_id]),
     }
 
 
+def _told(found: list[Attempt]) -> Entry:
+    """The line of the attempt that the caller has heard of."""
+    lines = [attempt.original for attempt in found]
+    return next(filter(reaches_caller, reversed(lines)), lines[-1])
+
+
 def _figures(found: list[Attempt], entries: list[Entry]) -> list[dict[str, str]]:
-    last = found[-1].original
+    first, told = found[0].original, _told(found)
     count = len(found)
     tokens_in = sum(entry.input_tokens for entry in entries)
     tokens_out = sum(entry.output_tokens for entry in entries)
@@ -71,27 +79,33 @@ def _figures(found: list[Attempt], entries: list[Entry]) -> list[dict[str, str]]
         },
         {
             "name": "Outcome",
-            "value": str(last.status) if last.status else "died",
-            "note": last.error or f"{count} attempt{'s' * (count != 1)}",
+            "value": str(told.status) if told.status else "died",
+            "note": f"{told.error}, " * bool(told.error) + f"{count} attempt{'s' * (count != 1)}",
         },
         {
             "name": "Tokens in → out",
             "value": f"{tokens_in:,} → {tokens_out:,}",
-            "note": last.model,
+            "note": f"{told.model} at {told.upstream}",
         },
         {
             "name": "Duration",
-            "value": _ms(last.duration_ms),
-            "note": "streamed" if last.streamed else "in one piece",
+            "value": _ms(_ms_between(first, told) + told.duration_ms),
+            "note": "streamed" if told.streamed else "in one piece",
         },
     ]
 
 
-def _attempt(number: int, attempt: Attempt) -> dict[str, Any]:
+def _ms_between(first: Entry, told: Entry) -> int:
+    return round((told.created - first.created).total_seconds() * 1_000)
+
+
+def _attempt(attempt: Attempt, *, is_told: bool) -> dict[str, Any]:
     line = attempt.original
     return {
-        "number": number,
         "line": line,
+        "is_told": is_told,
+        "outcome": outcome(line),
+        "service_tier": line.service_tier or "standard",
         "kind": line.get_kind_display(),
         "kind_colour": _KIND_COLOURS[line.kind],
         "state": attempt.lines[-1].price_state,
@@ -118,6 +132,9 @@ def _settled(line: Entry) -> str:
 
 
 def _tokens(receipt: Receipt) -> list[dict[str, str]]:
+    """None of them where nothing was used."""
+    if not any(getattr(receipt.usage, name) for _, name in _TOKENS):
+        return []
     return [
         {"name": words, "number": f"{number:,}"}
         for words, name in _TOKENS

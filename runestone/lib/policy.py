@@ -4,8 +4,21 @@ from enum import StrEnum
 
 
 class RoutingPolicy(StrEnum):
-    DEFAULT = "default"  # the best priority first, by weight among equals
-    PRIORITY = "priority"  # strictly by priority
-    WEIGHTED = "weighted"  # by weight alone
-    COST = "cost"  # what this very call will cost least with
-    LATENCY = "latency"  # whoever began to answer soonest of late
+    DEFAULT = "default"
+    PRIORITY = "priority"
+    WEIGHTED = "weighted"
+    COST = "cost"
+    LATENCY = "latency"
+
+    @property
+    def words(self) -> str:
+        return _WORDS[self]
+
+
+_WORDS = {
+    RoutingPolicy.DEFAULT: "the best priority first, by weight among equals",
+    RoutingPolicy.PRIORITY: "strictly by priority",
+    RoutingPolicy.WEIGHTED: "by weight alone",
+    RoutingPolicy.COST: "what this very call will cost least with",
+    RoutingPolicy.LATENCY: "whoever began to answer soonest of late",
+}

@@ -166,8 +166,8 @@ def test_all_attempts_of_a_request_are_on_its_page(
         status=429,
         error="upstream_rate_limit",
     )
-    served = house.settle(house.hold(request=request, amount_pico=80 * 10**9), MUCH)
-    house.hold(request=request, amount_pico=7 * 10**12)
+    served = house.settle(house.hold(request=request, attempt=2, amount_pico=80 * 10**9), MUCH)
+    house.hold(request=request, attempt=3, amount_pico=7 * 10**12)
     with django_assert_max_num_queries(7):
         text = page(desk, failed)
     assert request_name(request) in text
