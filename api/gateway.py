@@ -32,7 +32,7 @@ class Gateway:
         info = conninfo(settings.DATABASES["default"])
         prices = PriceBook()
         self.catalog = Catalog()
-        self._access = Authenticator(
+        self.access = Authenticator(
             info,
             settings.RUNESTONE_KEY_PEPPER,
             anonymous_tenant=settings.RUNESTONE_ANONYMOUS_TENANT,
@@ -49,7 +49,7 @@ class Gateway:
         )
         self._configuration = Connection(info)
         self._revisions = Revisions(self._configuration)
-        self._revisions.watch("access", self._access.reload)
+        self._revisions.watch("access", self.access.reload)
         self._revisions.watch("catalog", self.catalog.reload)
         self._revisions.watch("prices", prices.reload)
         self._redis = connect(settings.REDIS_URL)
@@ -64,14 +64,14 @@ class Gateway:
             repetitions_max=settings.RUNESTONE_REPETITIONS_MAX,
         )
         policy = RoutingPolicy(settings.RUNESTONE_ROUTER_POLICY)
-        self.pipeline = Pipeline(self._access, self.catalog, resources, policy)
+        self.pipeline = Pipeline(self.access, self.catalog, resources, policy)
         kept = Store(
             info,
             Vault(settings.RUNESTONE_CREDENTIAL_KEYS),
             days=settings.RUNESTONE_RESPONSES_DAYS,
             chain_bytes_max=settings.RUNESTONE_BODY_BYTES_MAX,
         )
-        self.responses = Desk(self._access, self.pipeline, kept)
+        self.responses = Desk(self.access, self.pipeline, kept)
 
     async def start(self) -> None:
         if settings.RUNESTONE_ANONYMOUS_TENANT:
@@ -97,7 +97,7 @@ class Gateway:
         await self._redis.aclose()
         await self._revisions.stop()
         await self._client.close()
-        await self._access.close()
+        await self.access.close()
         await self.responses.close()
         await self._configuration.close()
 

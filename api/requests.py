@@ -24,7 +24,7 @@ BODY_SECONDS_MAX = 60
 # most clients look for an answer only when they have sent everything.
 DROPPED_BYTES_MAX = 64 * 1024 * 1024
 
-INFERENCE, MODELS = "inference", "models"
+INFERENCE, MODELS, USAGE = "inference", "models", "usage"
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -1,4 +1,4 @@
-"""The data plane's front door: one small ASGI router for `/v1` and `/health`.
+"""The data plane's front door: one small ASGI router for `/v1`, `/api/v1` and `/health`.
 
 It reads the bounded body once, and hands the call to DRF (an answer in JSON) or to Channels (a
 stream). None of Django's middleware is in between: most of it is synchronous, and would put a
@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 
 from api import compression, errors, gateway, headers
+from api.account.views import ReceiptDetail
 from api.compression import Unpacker
 from api.consumers import ChatStream, CompletionStream
 from api.health import Health, Live, Providers, Ready
@@ -31,10 +32,11 @@ from api.views import ModelDetail, Models, ModelView
 from providers.wire import CHAT, COMPLETION, EMBEDDING, MODERATION
 from runestone.lib.errors import NotFound
 
-PREFIXES = ("/v1", "/health")
+PREFIXES = ("/v1", "/api/v1", "/health")
 
 _MODELS = "/v1/models/"
 _RESPONSES = "/v1/responses/"
+_REQUESTS = "/api/v1/requests/"
 
 _VIEWS: dict[str, Callable[..., Any]] = {
     "/v1/chat/completions": ModelView.as_view(operation=CHAT),
@@ -51,6 +53,8 @@ _VIEWS: dict[str, Callable[..., Any]] = {
     "/health/ready": Ready.as_view(),
 }
 _model_detail = ModelDetail.as_view()
+# By what follows a request's id.
+_OF_A_REQUEST = {"receipt": ReceiptDetail.as_view()}
 # By what follows a response's id.
 _OF_A_RESPONSE = {
     "": ResponseDetail.as_view(),
@@ -116,6 +120,10 @@ def _view_of(scope: Scope, path: str) -> tuple[Callable[..., Any], dict[str, str
         name, _, rest = path.removeprefix(_RESPONSES).partition("/")
         if rest in _OF_A_RESPONSE and name not in _NOT_SERVED:
             return _OF_A_RESPONSE[rest], {"name": name}
+    if path.startswith(_REQUESTS):
+        name, _, rest = path.removeprefix(_REQUESTS).partition("/")
+        if rest in _OF_A_REQUEST:
+            return _OF_A_REQUEST[rest], {"name": name}
     raise NotFound(f"Invalid URL ({scope['method']} {scope['path']})")
 
 

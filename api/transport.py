@@ -10,11 +10,12 @@ from django.conf import settings
 
 from api import cors
 from api.cors import Cors
-from api.requests import INFERENCE, MODELS, Call, Scope
+from api.requests import INFERENCE, MODELS, USAGE, Call, Scope
 from runestone.lib.errors import BadRequest, Forbidden
 
-_API = "/v1"
-_MODELS = "/v1/models"
+_API = ("/v1", "/api/v1")
+# Everything else is inference.
+_SCOPES = {"/v1/models": MODELS, "/api/v1": USAGE}
 _HOST = re.compile(r"[A-Za-z0-9.\-_]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 
 
@@ -43,7 +44,7 @@ class Transport:
         path, client = scope["path"], scope.get("client")
         is_secure = scope.get("scheme") == "https"
         call.address = client[0] if client else ""
-        call.scope_needed = MODELS if path.startswith(_MODELS) else INFERENCE
+        call.scope_needed = _scope_of(path)
         call.answer_headers = self._secure if is_secure else self._plain
         if self._redirects and not is_secure and path.startswith(_API):
             return Early(308, {"location": _secure_url(scope, call)})
@@ -64,6 +65,10 @@ class Transport:
                 "Web pages of this origin may not call here.", code="origin_not_allowed"
             )
         return None
+
+
+def _scope_of(path: str) -> str:
+    return next((scope for start, scope in _SCOPES.items() if path.startswith(start)), INFERENCE)
 
 
 def _secure_url(scope: Scope, call: Call) -> str:

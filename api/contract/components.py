@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from api.account.shapes import Receipt
 from api.contract import answers
 from api.messages.wire import CountTokensRequest, MessagesRequest
 from api.responses import items
@@ -46,6 +47,7 @@ _FAMILIES: tuple[tuple[str, Sequence[Any]], ...] = (
     ("Response", [ResponseRequest, Tool, ToolChoice]),
     ("Item", list(items.KINDS.values())),
     ("", _ANSWERS),
+    ("Receipt", [Receipt]),
 )
 
 

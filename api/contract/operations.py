@@ -10,6 +10,7 @@ from rest_framework.views import APIView
 from api import health
 from api.contract import examples
 from api.contract.components import ref
+from api.account.views import ReceiptDetail
 from api.messages.doors import CountTokens, Messages
 from api.responses.pages import ITEMS_DEFAULT, ITEMS_MAX
 from api.responses.views import InputItems, ResponseCancel, ResponseDetail, ResponsesView
@@ -142,6 +143,7 @@ def _in_path(name: str, description: str) -> OpenApiParameter:
 
 
 _RESPONSE_ID = _in_path("name", "The response's id: `resp_…`.")
+_LEDGER_REQUEST_ID = _in_path("name", "The request's id: `req_…`, as in `x-request-id`.")
 _MODEL_ID = _in_path("name", "The model's id. A slash in it may be sent as it is, or as `%2F`.")
 
 _STREAM_TOLD = (
@@ -257,6 +259,23 @@ ENDPOINTS = (
                 gives="Model",
                 refusals=_FINDING,
                 parameters=[_MODEL_ID],
+            )
+        },
+    ),
+    Endpoint(
+        "api/v1/requests/<str:name>/receipt",
+        ReceiptDetail,
+        {
+            "get": _operation(
+                "retrieveReceipt",
+                "Runestone",
+                "What a request cost, and how that came about",
+                "Every attempt with its tokens, the price rows it names, and the arithmetic, so "
+                "that the amount can be computed again from this answer alone. A key with the "
+                "scope `usage` sees its own tenant's requests; a project's key, its project's.",
+                gives="Receipt",
+                refusals=_FINDING,
+                parameters=[_LEDGER_REQUEST_ID],
             )
         },
     ),

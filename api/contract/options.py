@@ -26,6 +26,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TAGS": [
         {"name": "OpenAI", "description": "OpenAI's endpoints, for OpenAI's SDKs."},
         {"name": "Anthropic", "description": "Anthropic's endpoints, for Anthropic's SDKs."},
+        {"name": "Runestone", "description": "What an account may read of its own ledger."},
         {"name": "Health", "description": "For load balancers and people. No key is needed."},
     ],
     # The data plane is not in Django's urlpatterns, so the generator has a list of its own.

@@ -43,6 +43,7 @@ def test_every_route_is_described():
     served |= {
         routes._MODELS + "<path:name>",
         *(f"{routes._RESPONSES}<str:name>/{rest}".rstrip("/") for rest in routes._OF_A_RESPONSE),
+        *(f"{routes._REQUESTS}<str:name>/{rest}" for rest in routes._OF_A_REQUEST),
     }
     assert {f"/{endpoint.path}" for endpoint in ENDPOINTS} == served
 
