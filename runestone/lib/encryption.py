@@ -36,11 +36,22 @@ class Vault:
         self.key_id = _key_id(decoded[0])
 
     def seal(self, secret: str, *, context: str) -> bytes:
-        nonce = os.urandom(_NONCE_BYTES)
-        cipher = self._ciphers[self.key_id]
-        return self.key_id + nonce + cipher.encrypt(nonce, secret.encode(), context.encode())
+        return self.seal_bytes(secret.encode(), context=context)
 
     def open(self, sealed: bytes, *, context: str) -> str:
+        """Raises CannotOpen."""
+        try:
+            return self.open_bytes(sealed, context=context).decode()
+        except UnicodeDecodeError:
+            raise CannotOpen("sealed for another purpose: it is not text") from None
+
+    def seal_bytes(self, secret: bytes, *, context: str) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        cipher = self._ciphers[self.key_id]
+        return self.key_id + nonce + cipher.encrypt(nonce, secret, context.encode())
+
+    def open_bytes(self, sealed: bytes, *, context: str) -> bytes:
+        """Raises CannotOpen."""
         sealed = bytes(sealed)
         cipher = self._ciphers.get(sealed[:KEY_ID_BYTES])
         if cipher is None:
@@ -48,8 +59,8 @@ class Vault:
         nonce = sealed[KEY_ID_BYTES : KEY_ID_BYTES + _NONCE_BYTES]
         ciphertext = sealed[KEY_ID_BYTES + _NONCE_BYTES :]
         try:
-            return cipher.decrypt(nonce, ciphertext, context.encode()).decode()
-        except (InvalidTag, ValueError):  # ValueError: cut short, or not text
+            return cipher.decrypt(nonce, ciphertext, context.encode())
+        except (InvalidTag, ValueError):  # ValueError: cut short
             raise CannotOpen("sealed for another context, or changed since") from None
 
 

@@ -18,13 +18,16 @@ RETRIES_MAX = 1
 GONE = (RedisError, OSError, TimeoutError)
 
 
-def connect(url: str) -> Redis:
-    """A client that opens connections as it needs them; for one event loop, and to be closed."""
+def connect(url: str, *, decodes: bool = True) -> Redis:
+    """A client that opens connections as it needs them; for one event loop, and to be closed.
+
+    `decodes`: whether it gives text; else bytes.
+    """
     client: Redis = Redis.from_url(
         url,
         # redis-py 8 would choose by itself, and answers differ in shape.
         protocol=2,
-        decode_responses=True,
+        decode_responses=decodes,
         socket_connect_timeout=CONNECT_SECONDS_MAX,
         socket_timeout=ANSWER_SECONDS_MAX,
         retry=Retry(NoBackoff(), RETRIES_MAX),

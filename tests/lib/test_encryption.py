@@ -28,6 +28,18 @@ def test_anything_can_be_sealed(secret, context):
     assert vault.open(vault.seal(secret, context=context), context=context) == secret
 
 
+@given(st.binary(), st.text())
+def test_bytes_can_be_sealed_too(secret, context):
+    vault = Vault([NEW])
+    assert vault.open_bytes(vault.seal_bytes(secret, context=context), context=context) == secret
+
+
+def test_bytes_do_not_open_as_text():
+    vault = Vault([NEW])
+    with pytest.raises(CannotOpen):
+        vault.open(vault.seal_bytes(b"\xff", context="c"), context="c")
+
+
 def test_no_two_seals_are_alike():
     vault = Vault([NEW])
     assert vault.seal("same", context="c") != vault.seal("same", context="c")
