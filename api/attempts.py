@@ -214,7 +214,7 @@ class Attempt:
         self._resources = resources
         self._order = order
         self._attempts = attempts
-        self._option = option
+        self.option = option
         self._number = number
         self._key: UpstreamKey | None = None
         self._stack = AsyncExitStack()
@@ -230,7 +230,7 @@ class Attempt:
 
     async def __aenter__(self) -> Self:
         # From here on it is this one that the caller hears of.
-        self._order.call.provider = self._option.target.upstream
+        self._order.call.provider = self.option.target.upstream
         return self
 
     async def __aexit__(
@@ -245,10 +245,10 @@ class Attempt:
             await self._stack.aclose()
         else:
             await self._stack.__aexit__(type(error), error, error.__traceback__)
-        self._attempts.failed(self._option, error)
+        self._attempts.failed(self.option, error)
 
     async def _open(self) -> None:
-        resources, upstream = self._resources, self._option.target.upstream
+        resources, upstream = self._resources, self.option.target.upstream
         self._order.call.provider = upstream
         request, bound = self._request()
         turn = resources.breakers.begin(upstream)
@@ -271,13 +271,13 @@ class Attempt:
         self.response = response
 
     def _request(self) -> tuple[UpstreamRequest, Bound]:
-        target, caller, asked = self._option.target, self._order.caller, self._order.asked
+        target, caller, asked = self.option.target, self._order.caller, self._order.asked
         if target.keys:
             self._key = self._resources.keyring.pick(target.keys, caller.tenant_id)
             if self._key is None:
                 raise Unavailable("Every credential for this provider has to rest for a moment.")
             target = msgspec.structs.replace(target, credential=self._key.secret)
-        bound = tokens.bound(asked, self._option.model, output_default=caller.max_output_tokens)
+        bound = tokens.bound(asked, self.option.model, output_default=caller.max_output_tokens)
         cap = bound.choice_tokens if self.dialect.names_output_cap else bound.output_cap
         return self.dialect.request(asked, target, output_tokens_max=cap), bound
 
@@ -288,8 +288,8 @@ class Attempt:
             tenant_id=caller.tenant_id,
             project_id=caller.project_id,
             api_key_id=caller.api_key_id,
-            upstream=self._option.target.upstream,
-            model=self._option.model.name,
+            upstream=self.option.target.upstream,
+            model=self.option.model.name,
             most=Most(
                 input_tokens=bound.input_tokens,
                 output_tokens=bound.output_tokens,
@@ -306,7 +306,7 @@ class Attempt:
 
     def _tell(self, turn: int, error: BaseException | None) -> None:
         """Tells everybody who learns from it how the attempt went."""
-        resources, option = self._resources, self._option
+        resources, option = self._resources, self.option
         upstream, model = option.target.upstream, option.model.name
         resources.under_way[upstream] -= 1
         if error is None:

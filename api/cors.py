@@ -22,6 +22,7 @@ _EXPOSED = ", ".join(
         "x-ratelimit-reset-requests", "x-ratelimit-limit-tokens",
         "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens",
         "retry-after", "retry-after-ms", "x-should-retry", "x-runestone-provider",
+        "x-runestone-cache",
     )
 )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from api import own_fields
 from api.attempts import Attempt
+from api.cache import Recording
 from api.requests import Call
 from providers import tokens
 from providers.wire import ModelCall
@@ -15,11 +16,15 @@ class Events:
     answer has not begun, and another upstream may give it.
     """
 
-    def __init__(self, attempt: Attempt, call: Call, asked: ModelCall) -> None:
+    def __init__(
+        self, attempt: Attempt, call: Call, asked: ModelCall, recording: Recording | None = None
+    ) -> None:
+        """`recording` takes in what is relayed, for the cache."""
         self.have_begun = False
         self._attempt = attempt
         self._call = call
         self._asked = asked
+        self._recording = recording
         self._relay = attempt.dialect.relay(asked)
         self._held_back = b""
         self._pieces = self._text_bytes = 0
@@ -36,8 +41,10 @@ class Events:
         self._text_bytes += relayed.text_bytes
         hold.counted_output_tokens = tokens.estimated_output(self._pieces, self._text_bytes)
         self._failure, self._done = relayed.failure, relayed.done
+        if self._recording is not None:
+            self._recording.observe(relayed.usage)
         if self.have_begun:
-            return relayed.data
+            return self._recorded(relayed.data)
         self._held_back += relayed.data
         return self._begun() if self._pieces or self._done else b""
 
@@ -50,10 +57,15 @@ class Events:
     def finish(self) -> bytes:
         """What is owed once nothing more arrives. Raises UpstreamBroken if that is too early."""
         self._held_back += self._relay.finish()
-        return self._held_back if self.have_begun else self._begun()
+        return self._recorded(self._held_back) if self.have_begun else self._begun()
+
+    def _recorded(self, events: bytes) -> bytes:
+        if self._recording is not None:
+            self._recording.add(events)
+        return events
 
     def _begun(self) -> bytes:
         """What was held back, with our own fields in its first event."""
         self.have_begun = True
-        held_back, self._held_back = self._held_back, b""
+        held_back, self._held_back = self._recorded(self._held_back), b""
         return own_fields.spliced_event(held_back, self._call, self._asked.request)

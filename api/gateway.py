@@ -6,6 +6,7 @@ import logging
 from django.conf import settings
 
 from api.attempts import Resources
+from api.cache import AnswerCache
 from api.pipeline import Pipeline
 from api.responses.desk import Desk
 from api.responses.store import Store
@@ -64,10 +65,14 @@ class Gateway:
             repetitions_max=settings.RUNESTONE_REPETITIONS_MAX,
         )
         policy = RoutingPolicy(settings.RUNESTONE_ROUTER_POLICY)
-        self.pipeline = Pipeline(self.access, self.catalog, resources, policy)
+        vault = Vault(settings.RUNESTONE_CREDENTIAL_KEYS)
+        self._cache = AnswerCache(
+            connect(settings.REDIS_URL, decodes=False), vault, settings.RUNESTONE_KEY_PEPPER
+        )
+        self.pipeline = Pipeline(self.access, self.catalog, resources, self._cache, policy)
         kept = Store(
             info,
-            Vault(settings.RUNESTONE_CREDENTIAL_KEYS),
+            vault,
             days=settings.RUNESTONE_RESPONSES_DAYS,
             chain_bytes_max=settings.RUNESTONE_BODY_BYTES_MAX,
         )
@@ -94,6 +99,7 @@ class Gateway:
         await self._accountant.stop()
         await self.health.stop()
         await self.breakers.stop()
+        await self._cache.close()
         await self._redis.aclose()
         await self._revisions.stop()
         await self._client.close()

@@ -14,6 +14,7 @@ def of_answer(call: Call) -> dict[str, str]:
         "openai-version": OPENAI_VERSION,
         "openai-processing-ms": str(round((time.monotonic() - call.started) * 1000)),
         **call.answer_headers,
+        **call.told,
     }
     if call.provider:
         named["x-runestone-provider"] = call.provider

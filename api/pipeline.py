@@ -1,15 +1,18 @@
 """The hot path, told once, in the order it happens.
 
     authenticate    who calls                                             tenants
+    look            whether the very same was answered a while ago        api/cache
     choose          which models and upstreams may serve it               providers
     hold            the most it can cost, committed before the call       billing
     relay           the upstream's answer, as it comes                    providers
     settle          exactly one ledger line an attempt, however it ended  billing
 
 Every endpoint that can cost money goes this way. There is no second accounting path. What an
-attempt is, and when another one follows it, is told in `api/attempts.py`.
+attempt is, and when another one follows it, is told in `api/attempts.py`. Only who asks for it gets
+a kept answer; that has its hold and its line, too, over nothing.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -17,8 +20,11 @@ from typing import NamedTuple
 
 from api import own_fields
 from api.attempts import Attempts, Order, Resources
+from api.cache import AnswerCache, Kept
 from api.events import Events
+from api.question import Question
 from api.requests import Call
+from billing.cached import CachedHold
 from providers import routing
 from providers.catalog import Catalog, CatalogModel, unknown
 from providers.routing import Errand, Option
@@ -41,45 +47,73 @@ class Pipeline:
     """Belongs to one event loop; `api/gateway.py` puts it together."""
 
     def __init__(
-        self, access: Authenticator, catalog: Catalog, resources: Resources, policy: RoutingPolicy
+        self,
+        access: Authenticator,
+        catalog: Catalog,
+        resources: Resources,
+        cache: AnswerCache,
+        policy: RoutingPolicy,
     ) -> None:
         """`policy` is for callers who have none of their own."""
         self._access = access
         self._catalog = catalog
         self._resources = resources
+        self._cache = cache
         self._policy = policy
 
     async def complete(self, call: Call, operation: Operation = CHAT) -> bytes:
         """A whole answer in OpenAI's JSON."""
-        order = await self._order(call, operation)
-        attempts = Attempts(self._resources, order)
+        question = await self._question(call, operation)
+        asked, slot = question.asked, self._cache.slot(question)
+        if slot is not None and (kept := await slot.look()) is not None:
+            async with self._replayed(question, kept) as hold:
+                hold.observe_first_byte()
+                return own_fields.spliced(kept.pieces[0], call, asked.request)
+        attempts = Attempts(self._resources, self._order(question))
         while True:
             attempt = await attempts.open()
             try:
                 async with attempt:
-                    answer = attempt.dialect.answer(order.asked, await attempt.response.read())
+                    answer = attempt.dialect.answer(asked, await attempt.response.read())
                     attempt.hold.observe_first_byte()
                     attempt.hold.observe(answer.usage)
-                    return own_fields.spliced(answer.body, call, order.asked.request)
+                    if slot is not None:
+                        slot.keep(attempt.option, [answer.body], answer.usage)
+                    return own_fields.spliced(answer.body, call, asked.request)
             except UpstreamError as error:
                 await attempts.recover(error)
 
     async def stream(self, call: Call, operation: Operation = CHAT) -> AsyncGenerator[bytes, None]:
         """An answer as server-sent events. What it raises before its first event is a refusal."""
-        order = await self._order(call, operation)
-        attempts = Attempts(self._resources, order)
+        question = await self._question(call, operation)
+        asked, slot = question.asked, self._cache.slot(question)
+        if slot is not None and (kept := await slot.look()) is not None:
+            async with self._replayed(question, kept) as hold:
+                first, *rest = kept.pieces
+                hold.observe_first_byte()
+                yield own_fields.spliced_event(first, call, asked.request)
+                for events_kept in rest:
+                    # There is nothing to wait for, but others have their turn, and hang-ups too.
+                    await asyncio.sleep(0)
+                    yield events_kept
+                return
+        attempts = Attempts(self._resources, self._order(question))
         while True:
             attempt = await attempts.open()
-            events = Events(attempt, call, order.asked)
+            recording = None if slot is None else slot.recording()
+            events = Events(attempt, call, asked, recording)
             try:
                 async with attempt:
                     while data := await attempt.response.next():
                         if told := events.feed(data):
                             yield told
                         if events.is_over():
-                            await attempt.response.give_back()
-                            return
-                    yield events.finish()
+                            break
+                    else:
+                        yield events.finish()
+                    if recording is not None:
+                        recording.keep(attempt.option)
+                    await attempt.response.give_back()
                     return
             except UpstreamError as error:
                 if events.have_begun:
@@ -107,14 +141,35 @@ class Pipeline:
         now = datetime.now(UTC)
         return Offer(model, tariff.rate(Component.INPUT, now), tariff.rate(Component.OUTPUT, now))
 
-    async def _order(self, call: Call, operation: Operation) -> Order:
+    async def _question(self, call: Call, operation: Operation) -> Question:
         caller = await self._access.aauthenticate(call)
         asked = call.decoded(operation)
         own_fields.check(asked.request, caller)
         policy = asked.request.routing_policy or caller.routing_policy or self._policy
-        errand = Errand(asked, caller.tenant_id, RoutingPolicy(policy))
-        decision = routing.decide(errand, self._options(asked, caller), self._resources)
-        call.routing_policy = decision.policy
+        call.routing_policy = policy = RoutingPolicy(policy)
+        return Question(call, caller, asked, self._options(asked, caller), policy)
+
+    def _replayed(self, question: Question, kept: Kept) -> CachedHold:
+        call, caller, resources = question.call, question.caller, self._resources
+        call.provider = kept.upstream
+        tariff = resources.prices.tariff(kept.upstream, kept.model)
+        cost = None if kept.usage is None else tariff.cost(kept.usage, datetime.now(UTC))
+        return CachedHold(
+            resources.accountant,
+            request_id=call.request_id,
+            tenant_id=caller.tenant_id,
+            project_id=caller.project_id,
+            api_key_id=caller.api_key_id,
+            upstream=kept.upstream,
+            model=kept.model,
+            saved_pico=None if cost is None else cost.amount_pico,
+            streamed=question.asked.request.streams,
+        )
+
+    def _order(self, question: Question) -> Order:
+        call, caller, asked = question.call, question.caller, question.asked
+        errand = Errand(asked, caller.tenant_id, question.policy)
+        decision = routing.decide(errand, question.options, self._resources)
         return Order(call, caller, asked, decision, caller.hedge_seconds)
 
     def _options(self, asked: ModelCall, caller: Caller) -> list[Option]:

@@ -41,7 +41,7 @@ class Call:
 
     __slots__ = (
         "address", "answer_headers", "body", "headers", "must_stream", "native", "provider",
-        "request_id", "routing_policy", "scope_needed", "started",
+        "request_id", "routing_policy", "scope_needed", "started", "told",
     )  # fmt: skip
 
     def __init__(self, headers: Mapping[str, str], body: bytes) -> None:
@@ -55,6 +55,8 @@ class Call:
         self.scope_needed = INFERENCE
         # What the answer must carry besides, whatever it is: CORS and HSTS.
         self.answer_headers: Mapping[str, str] = {}
+        # What else its headers tell, once that is known.
+        self.told: dict[str, str] = {}
         # Whether the endpoint streams whatever the body says.
         self.must_stream = False
         # The upstream that serves it, once it is chosen, and the rule by which it was.
@@ -86,6 +88,7 @@ class Call:
         twin.native = native
         twin.request_id, twin.started = self.request_id, self.started
         twin.address, twin.scope_needed = self.address, self.scope_needed
+        twin.told = self.told
         return twin
 
     def wants_stream(self) -> bool:

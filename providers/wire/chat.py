@@ -310,6 +310,11 @@ class ChatRequest(GeneratingRequest, kw_only=True):
         return asked or _has(self._parts(), Audio)
 
     @property
+    def leaves_traces(self) -> bool:
+        # It keeps the conversation, to be looked at there.
+        return bool(self.store)
+
+    @property
     def _refers_to_audio(self) -> bool:
         """Whether an earlier answer's audio is part of the prompt."""
         return any(isinstance(each, Assistant) and each.audio is not None for each in self.messages)

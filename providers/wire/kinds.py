@@ -112,6 +112,11 @@ class ModelRequest(Struct, kw_only=True):
     def may_be_audio(self) -> bool:
         return False
 
+    @property
+    def leaves_traces(self) -> bool:
+        """Whether the provider does more than answer, so that no answer stands for the call."""
+        return False
+
 
 class GeneratingRequest(ModelRequest, kw_only=True):
     """What every request that generates text may say: how to sample, and whether to stream."""
