@@ -182,16 +182,18 @@ class Attempts:
         """The faster of two attempts, of which the second begins only if the first is slow."""
         first = self._next()
         racing = {asyncio.create_task(first.open()): first}
-        won: Attempt | None = None
         try:
             await asyncio.wait(racing, timeout=self._order.hedge_seconds)
             if self._round and not any(task.done() for task in racing):
                 second = self._next()
                 racing[asyncio.create_task(second.open())] = second
             won = await _first_to_open(racing)
-            return won
-        finally:
             await _end(racing, won)
+        except BaseException:
+            # All have failed, or the caller has left: perhaps only now, while the loser was ended.
+            await _end(racing, None)
+            raise
+        return won
 
     def _next(self) -> "Attempt":
         self._number += 1
@@ -371,7 +373,7 @@ async def _end(racing: dict["asyncio.Task[None]", Attempt], won: Attempt | None)
     """Closes all but the winner, wherever they are; all of them if the caller has left."""
     for task, attempt in racing.items():
         if attempt is not won:
-            attempt.is_lost = won is not None
+            attempt.is_lost = attempt.is_lost or won is not None
             task.cancel()
     await asyncio.gather(*racing, return_exceptions=True)
     for attempt in racing.values():
