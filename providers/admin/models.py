@@ -5,14 +5,14 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, BooleanRadioFilter
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from providers.admin.routes import SWITCH_COLOURS, RouteInline
+from providers.admin.routes import SWITCH_COLOURS, RouteInline, alias_chips
 from providers.models import Alias, Capability, Model
-from runestone.admin.parts import EMPTY, DeskAdmin, TabularInline, column
+from runestone.admin.parts import EMPTY, DeskAdmin, TabularInline, chips, column
 
 
 class ModelForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
@@ -31,6 +31,7 @@ class ModelAdmin(DeskAdmin):
     form = ModelForm
     list_display: tuple[str, ...] = (
         "name",
+        "aliases",
         "switch",
         "capability_chips",
         "window_tokens",
@@ -56,22 +57,23 @@ class ModelAdmin(DeskAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).prefetch_related("routes__upstream")
+        return super().get_queryset(request).prefetch_related("routes__upstream", "aliases")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
         # Prices and ledger lines name a model by its name.
         return () if obj is None else ("name",)
+
+    @column("also called")
+    def aliases(self, obj: Model) -> SafeString | str:
+        return alias_chips(obj)
 
     @column("state", ordering="enabled", label=SWITCH_COLOURS)
     def switch(self, obj: Model) -> str:
         return "enabled" if obj.enabled else "disabled"
 
     @column("capabilities")
-    def capability_chips(self, obj: Model) -> SafeString:
-        chips = format_html_join(
-            "", '<span class="rs-chip">{}</span>', ([each] for each in obj.capabilities)
-        )
-        return format_html('<span class="rs-chips">{}</span>', chips)
+    def capability_chips(self, obj: Model) -> SafeString | str:
+        return chips(obj.capabilities)
 
     @column("context window", ordering="context_window")
     def window_tokens(self, obj: Model) -> SafeString:

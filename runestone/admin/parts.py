@@ -1,15 +1,16 @@
 """What the admin pages of all apps share. It knows no app; every app's admin may import it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import Model
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold import decorators
 
@@ -30,6 +31,8 @@ __all__ = [
     "TabAdmin",
     "TabularInline",
     "ask_first",
+    "badge",
+    "chips",
     "column",
     "page_action",
     "usd",
@@ -114,6 +117,19 @@ def page_action(
         description=description, icon=icon, permissions=permissions, url_path=url_path
     )
     return decorate
+
+
+def badge(word: str, colour: str = "", note: str = "") -> SafeString:
+    """A word on a ground of unfold's `colour` (success, info, warning, danger), and a note."""
+    label = render_to_string("unfold/helpers/label.html", {"text": word, "type": colour})
+    below = format_html('<small class="rs-quiet rs-below">{}</small>', note) if note else ""
+    return format_html("{}{}", label, below)
+
+
+def chips(words: Iterable[str]) -> SafeString | str:
+    """Small words side by side; a dash if there are none."""
+    joined = format_html_join("", '<span class="rs-chip">{}</span>', ([word] for word in words))
+    return format_html('<span class="rs-chips">{}</span>', joined) if joined else EMPTY
 
 
 def usd(pico: int | None, missing: str = EMPTY) -> SafeString:

@@ -17,6 +17,7 @@ from runestone.admin.parts import (
     column,
     page_action,
 )
+from runestone.lib.policy import RoutingPolicy
 from tenants.admin.keys import STATE_COLOURS
 from tenants.models import ApiKey, Member, Project, Tenant
 
@@ -65,6 +66,10 @@ class MemberInline(TabularInline):
     autocomplete_fields = ("user",)
 
 
+POLICIES = [
+    ("", "as this installation does"),
+    *((policy.value, f"{policy}: {policy.words}") for policy in RoutingPolicy),
+]
 ROUTING: tuple[str, Any] = ("Routing", {"fields": ("routing_policy", "hedge_seconds")})
 
 
@@ -103,6 +108,11 @@ class TenantAdmin(DeskAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Tenant | None = None) -> bool:
         return False
+
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "routing_policy":
+            kwargs["choices"] = POLICIES
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
 
     def has_new_key_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         # A method, not "tenants.add_apikey": unfold looks such names up in the database in its
