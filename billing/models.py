@@ -73,7 +73,11 @@ class Price(models.Model):
         help_text="The provider's tier (flex, priority, batch). Empty: the standard one.",
     )
     valid_from = models.DateTimeField(default=timezone.now)
-    valid_to = models.DateTimeField(null=True, blank=True, help_text="Exclusive. Empty: open.")
+    valid_to = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Exclusive. Empty: open. Where it begins: it was wrong, and never valid.",
+    )
     source = models.CharField(max_length=200, blank=True, help_text="Where the price was read.")
 
     class Meta:
@@ -84,8 +88,8 @@ class Price(models.Model):
             models.CheckConstraint(condition=Q(usd__gte=0), name="price_not_negative"),
             models.CheckConstraint(condition=Q(per__gte=1), name="price_per_at_least_1"),
             models.CheckConstraint(
-                condition=Q(valid_to__isnull=True) | Q(valid_to__gt=F("valid_from")),
-                name="price_ends_after_it_begins",
+                condition=Q(valid_to__isnull=True) | Q(valid_to__gte=F("valid_from")),
+                name="price_ends_no_sooner_than_it_begins",
             ),
         ]
 
@@ -115,6 +119,8 @@ class Price(models.Model):
         )
 
     def clean(self) -> None:
+        if self.valid_to == self.valid_from:
+            return
         rivals = Price.objects.filter(
             upstream=self.upstream,
             model=self.model,

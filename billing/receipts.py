@@ -6,6 +6,7 @@ a receipt says today what it said when the line was written, or shows that the t
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fractions import Fraction
 
 from msgspec import structs
@@ -15,7 +16,7 @@ from billing.pricing import Charge, Rate, Tariff
 from runestone.lib.money import format_usd
 from runestone.lib.usage import Usage, UsageSource
 
-_QUANTITIES = (
+QUANTITIES = (
     "input_tokens",
     "cached_input_tokens",
     "cache_write_tokens",
@@ -100,6 +101,14 @@ def attempts(entries: Iterable[Entry]) -> list[Attempt]:
     return sorted(found, key=lambda attempt: (attempt.original.created, attempt.original.id))
 
 
+def tariff_of(named: Iterable[Price]) -> Tariff:
+    """What the rows that a line names charge, at any moment.
+
+    It names them, so they were valid then, whatever their periods were cut to since.
+    """
+    return Tariff(map(_rate, named))
+
+
 def net_pico(lines: Iterable[Entry]) -> int | None:
     """What the lines come to; None while there are some and none of them has a price."""
     amounts = [line.amount_pico for line in lines]
@@ -110,7 +119,7 @@ def net_pico(lines: Iterable[Entry]) -> int | None:
 def _receipt(lines: Sequence[Entry], prices: Mapping[int, Price]) -> Receipt:
     latest, stated = lines[-1], net_pico(lines)
     try:
-        usage = _net_usage(lines)
+        usage = net_usage(lines)
     except ValueError as contradiction:
         return Receipt(Usage(), stated, words=f"Its tokens contradict each other: {contradiction}.")
     if stated is None:
@@ -125,7 +134,7 @@ def _receipt(lines: Sequence[Entry], prices: Mapping[int, Price]) -> Receipt:
 
 def _computed(usage: Usage, stated: int, named: Sequence[Price], entry: Entry) -> Receipt:
     by_id = {price.id: price for price in named}
-    cost = Tariff(_rate(price, entry) for price in named).cost(usage, entry.created)
+    cost = tariff_of(named).cost(usage, entry.created)
     if cost.amount_pico is None:
         return Receipt(usage, stated, words="The price rows it names do not cover its tokens.")
     lines = tuple(
@@ -140,18 +149,17 @@ def _computed(usage: Usage, stated: int, named: Sequence[Price], entry: Entry) -
     return Receipt(usage, stated, lines, cost.amount_pico)
 
 
-def _rate(price: Price, entry: Entry) -> Rate:
-    # The line names it, so it was valid then, whatever its period was cut to since.
-    return structs.replace(price.rate, valid_from=entry.created, valid_to=None)
+def _rate(price: Price) -> Rate:
+    return structs.replace(price.rate, valid_from=_ALWAYS, valid_to=None)
 
 
 def _exactly(charge: Charge) -> Fraction:
     return Fraction(charge.quantity * charge.rate.numerator, charge.rate.denominator)
 
 
-def _net_usage(lines: Sequence[Entry]) -> Usage:
-    """Corrections carry differences, which alone are no usage: only the sum is."""
-    totals = {name: sum(getattr(line, name) for line in lines) for name in _QUANTITIES}
+def net_usage(lines: Sequence[Entry]) -> Usage:
+    """What an attempt used in all: corrections carry differences, which alone are no usage."""
+    totals = {name: sum(getattr(line, name) for line in lines) for name in QUANTITIES}
     return Usage(
         **totals,
         service_tier=lines[-1].service_tier,
@@ -186,6 +194,7 @@ def _saved(pico: int | None) -> str:
     return f" At the prices of that moment the call would have cost {format_usd(pico)}."
 
 
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
 _UNPRICED = (
     "No price was known for this model when the call was made. Unknown is not free: the line "
     "stays on the work list until a price is entered and a correction posts the amount."

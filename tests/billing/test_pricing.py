@@ -399,7 +399,7 @@ def test_another_component_is_not_in_the_way(other):
     [
         ({"usd": "-0.1"}, "price_not_negative"),
         ({"per": 0}, "price_per_at_least_1"),
-        ({"valid_to": THEN}, "price_ends_after_it_begins"),
+        ({"valid_to": THEN - timedelta(days=1)}, "price_ends_no_sooner_than_it_begins"),
     ],
 )
 def test_nonsense_is_refused_by_the_database(fields, constraint):
