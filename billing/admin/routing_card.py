@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from billing.holds import CLIENT_CLOSED_REQUEST
 from billing.models import Entry
 from runestone.lib.errors import UpstreamHedged
 from runestone.lib.policy import RoutingPolicy
@@ -41,11 +42,11 @@ def outcome(line: Entry) -> Outcome:
         return Outcome("died", "danger", "its gateway died")
     if line.error == UpstreamHedged.code:
         return Outcome("hedged", "warning", "another one was faster")
+    if line.status == CLIENT_CLOSED_REQUEST:
+        return Outcome("left", "warning", "the caller hung up")
     if line.error:
         colour = "warning" if line.status < 500 else "danger"
         return Outcome("failed", colour, f"{line.status} {line.error}")
-    if line.status == 499:
-        return Outcome("left", "warning", "the caller hung up")
     return Outcome("answered", "success")
 
 

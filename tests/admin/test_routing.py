@@ -121,7 +121,7 @@ def test_where_nothing_was_decided_it_says_why(
     ("line", "word", "colour"),
     [
         ({}, "answered", "success"),
-        ({"status": 499}, "left", "warning"),
+        ({"status": 499, "error": "client_closed_request"}, "left", "warning"),
         (REFUSED, "failed", "danger"),
         (RATE_LIMITED, "failed", "warning"),
         (HEDGED, "hedged", "warning"),

@@ -61,9 +61,10 @@ def page(upstream: Upstream) -> str:
 
 
 def row(desk: Client) -> dict[str, Any]:
-    [upstream] = desk.get(LIST).context["cl"].result_list
-    admin = desk.get(LIST).context["cl"].model_admin
-    return {name: getattr(admin, name)(upstream) for name in ("breaker", "probe", "traffic")}
+    changelist = desk.get(LIST).context["cl"]
+    [upstream] = changelist.result_list
+    columns = ("breaker", "probe", "traffic")
+    return {name: getattr(changelist.model_admin, name)(upstream) for name in columns}
 
 
 def test_it_shows_what_gateways_and_probes_found(desk: Client, house: House, board: None):
