@@ -41,8 +41,6 @@ class Events:
         self._text_bytes += relayed.text_bytes
         hold.counted_output_tokens = tokens.estimated_output(self._pieces, self._text_bytes)
         self._failure, self._done = relayed.failure, relayed.done
-        if self._recording is not None:
-            self._recording.observe(relayed.usage)
         if self.have_begun:
             return self._recorded(relayed.data)
         self._held_back += relayed.data

@@ -78,7 +78,7 @@ class Pipeline:
                     attempt.hold.observe_first_byte()
                     attempt.hold.observe(answer.usage)
                     if slot is not None:
-                        slot.keep(attempt.option, [answer.body], answer.usage)
+                        slot.keep(attempt.option, [answer.body], attempt.hold.usage())
                     return own_fields.spliced(answer.body, call, asked.request)
             except UpstreamError as error:
                 await attempts.recover(error)
@@ -112,7 +112,7 @@ class Pipeline:
                     else:
                         yield events.finish()
                     if recording is not None:
-                        recording.keep(attempt.option)
+                        recording.keep(attempt.option, attempt.hold.usage())
                     await attempt.response.give_back()
                     return
             except UpstreamError as error:
@@ -153,7 +153,6 @@ class Pipeline:
         call, caller, resources = question.call, question.caller, self._resources
         call.provider = kept.upstream
         tariff = resources.prices.tariff(kept.upstream, kept.model)
-        cost = None if kept.usage is None else tariff.cost(kept.usage, datetime.now(UTC))
         return CachedHold(
             resources.accountant,
             request_id=call.request_id,
@@ -162,7 +161,7 @@ class Pipeline:
             api_key_id=caller.api_key_id,
             upstream=kept.upstream,
             model=kept.model,
-            saved_pico=None if cost is None else cost.amount_pico,
+            saved_pico=tariff.cost(kept.usage, datetime.now(UTC)).amount_pico,
             streamed=question.asked.request.streams,
         )
 

@@ -64,5 +64,5 @@ class CachedHold(Hold):
             line.kind, line.saved_pico = "cached", self._saved_pico
         return line
 
-    def _usage(self, error: BaseException | None) -> Usage:
+    def usage(self, error: BaseException | None = None) -> Usage:
         return NOTHING_USED

@@ -156,7 +156,7 @@ class Hold:
 
     def line(self, error: BaseException | None) -> Line:
         """The ledger line of this attempt, as things stand."""
-        usage = self._usage(error)
+        usage = self.usage(error)
         cost = self._tariff.cost(usage, self._admitted)
         figures: dict[str, Any] = usage.figures()
         not_billed = usage is NOTHING_USED
@@ -183,7 +183,8 @@ class Hold:
             routing=self._routing,
         )
 
-    def _usage(self, error: BaseException | None) -> Usage:
+    def usage(self, error: BaseException | None = None) -> Usage:
+        """What this attempt is charged for, as things stand: as reported, or else as counted."""
         if self._reported is not None:
             return self._reported
         refused = isinstance(error, UpstreamError) and not error.billable

@@ -190,7 +190,7 @@ def _words(entry: Entry, stated: int) -> str:
 
 def _saved(pico: int | None) -> str:
     if pico is None:
-        return " What it saved is unknown: no usage was reported, or no price is known."
+        return " What it saved is unknown, for no price is known."
     return f" At the prices of that moment the call would have cost {format_usd(pico)}."
 
 

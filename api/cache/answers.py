@@ -32,8 +32,8 @@ class Kept(Struct, frozen=True, array_like=True):
     # Who gave it.
     upstream: str
     model: str
-    # What the provider reported; None if it reported nothing.
-    usage: Usage | None
+    # What was charged for it: as the provider reported it, or else as we counted it.
+    usage: Usage
     # JSON in one piece, or whole events, piece by piece as they came.
     pieces: Sequence[bytes]
 
@@ -105,7 +105,7 @@ class Slot:
         self._told[HEADER] = "miss" if kept is None else "hit"
         return kept
 
-    def keep(self, option: Option, pieces: Sequence[bytes], usage: Usage | None) -> None:
+    def keep(self, option: Option, pieces: Sequence[bytes], usage: Usage) -> None:
         """A complete answer, which `option` gave."""
         upstream, model = option.target.upstream, option.model.name
         kept = Kept(time.time(), upstream, model, usage, pieces)
@@ -122,7 +122,6 @@ class Recording:
         self._slot = slot
         self._pieces: list[bytes] = []
         self._bytes = 0
-        self._usage: Usage | None = None
 
     def add(self, piece: bytes) -> None:
         self._bytes += len(piece)
@@ -131,14 +130,9 @@ class Recording:
         elif piece:
             self._pieces.append(piece)
 
-    def observe(self, usage: Usage | None) -> None:
-        """The last figures count, as they do for the ledger."""
-        if usage is not None:
-            self._usage = usage
-
-    def keep(self, option: Option) -> None:
+    def keep(self, option: Option, usage: Usage) -> None:
         if self._pieces:
-            self._slot.keep(option, self._pieces, self._usage)
+            self._slot.keep(option, self._pieces, usage)
 
 
 def _place(tenant_id: int, name: str) -> str:
