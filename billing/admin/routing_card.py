@@ -60,7 +60,7 @@ def _words_without(first: Entry) -> str:
         return "No upstream was asked: the answer came from the response cache."
     if first.kind == Entry.Kind.ORPHAN:
         return "Not known: the gateway died before it could note how the upstream was chosen."
-    return f"There was nothing to choose. One way only: {first.model} at {first.upstream}."
+    return f"There was one way only: {first.model} at {first.upstream}."
 
 
 def _candidates(names: Sequence[str], lines: Iterable[Entry]) -> list[dict[str, Any]]:

@@ -105,7 +105,7 @@ def test_the_outcome_is_that_of_the_faster_one(desk: Client, tried: Any):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ({}, f"One way only: {MODEL} at openai."),
+        ({}, f"There was one way only: {MODEL} at openai."),
         (FAILED | {"kind": "orphan", "status": 0}, "the gateway died before it could note"),
         (FAILED | {"kind": "cached", "status": 200}, "came from the response cache"),
     ],
