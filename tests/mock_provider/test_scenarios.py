@@ -1,3 +1,4 @@
+import json
 import time
 
 import openai
@@ -84,6 +85,12 @@ def test_the_process_has_a_default():
         messages = [{"role": "user", "content": "hi"}]
         reply = client.chat.completions.create(model="gpt-4o", messages=messages)
         assert reply.usage.completion_tokens == 7
+
+
+def test_the_mirror_says_the_request_and_bills_it_as_it_was(ask, line):
+    said = json.loads(ask("mirror", seed=7).choices[0].message.content)
+    assert (said["seed"], said["messages"][0]["content"]) == (7, "The quick brown fox")
+    assert line()["prompt_tokens"] == 4
 
 
 def test_delay_comes_after_the_headers_of_a_stream(ask):

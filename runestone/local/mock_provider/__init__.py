@@ -65,7 +65,7 @@ the answer:
   length             end with finish_reason length, after half the words or after `chunks`
   finish=REASON      end with this finish_reason
   overrun            pay no heed to max_tokens
-  mirror             say the request's own body (Anthropic's alone)
+  mirror             say the request's own body
 
 usage:
   reasoning [8]      so many hidden reasoning tokens before each answer
@@ -98,7 +98,7 @@ the wire:
   split [7]          split the stream every so many bytes
 
 Embeddings and moderations know the times and the failures before work; legacy completions
-know all but `tools` and `refusal`. JSON knows `cut` as `cut_json`.
+know all but `tools`, `refusal` and `mirror`. JSON knows `cut` as `cut_json`.
 Anthropic's have no `usage_every_chunk` and `usage_twice`; its `no_done` leaves out message_stop,
 an image is 100 tokens, and a call that asks for thinking gets `reasoning` in any case.
 Ollama's streams know no `no_done`, `comments`, `usage_every_chunk` and `usage_twice`.

@@ -56,11 +56,12 @@ WIRE = CHAT._replace(
 
 async def chat(exchange: Exchange, provider: Provider) -> None:
     """OpenAI's chat, with Azure's additions."""
-    request = requests.chat(await exchange.body())
+    body = await exchange.body()
+    request = requests.chat(body)
     path: str = exchange.scope["path"]
     if path.startswith(DEPLOYMENTS):
         request.model = path.removeprefix(DEPLOYMENTS).rpartition("/chat/")[0]
-    await answer(exchange, provider, request, WIRE)
+    await answer(exchange, provider, request, WIRE, body)
 
 
 ENDPOINTS: dict[str, Handler] = {

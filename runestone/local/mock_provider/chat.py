@@ -9,7 +9,7 @@ from runestone.local.mock_provider.exchange import HTML, JSON, Exchange
 from runestone.local.mock_provider.prices import granted
 from runestone.local.mock_provider.provider import Provider
 from runestone.local.mock_provider.replies import CHAT, Task, Wire
-from runestone.local.mock_provider.requests import ChatRequest
+from runestone.local.mock_provider.requests import ChatRequest, Message
 from runestone.local.mock_provider.scenarios import NORMAL, Scenario
 from runestone.local.mock_provider.work import Work
 
@@ -18,20 +18,26 @@ GARBAGE = b"<html><head><title>Bad gateway</title></head><body>\xc2\xa1Oops!</bo
 
 async def chat(exchange: Exchange, provider: Provider) -> None:
     """Read and answer."""
-    await answer(exchange, provider, requests.chat(await exchange.body()), CHAT)
+    body = await exchange.body()
+    await answer(exchange, provider, requests.chat(body), CHAT, body)
 
 
-async def answer(exchange: Exchange, provider: Provider, request: ChatRequest, wire: Wire) -> None:
+async def answer(
+    exchange: Exchange, provider: Provider, request: ChatRequest, wire: Wire, body: bytes
+) -> None:
     """Decide, fail if so asked, else answer."""
     scenario = provider.scenario(exchange, request.model)
     if scenario is not NORMAL:
         exchange.deaf = scenario.deaf
         if await fail_before_work(exchange, scenario, request.model):
             return
+    prompt = prompt_tokens(request)
+    if scenario.mirror:
+        request.messages.append(Message("user", body.decode()))
     task = Task(
         wire,
         request.model,
-        prompt_tokens(request),
+        prompt,
         answers(request, scenario),
         bool(request.stream),
         request.stream_options,

@@ -81,8 +81,9 @@ class EmbedRequest(msgspec.Struct):
 async def chat(exchange: Exchange, provider: Provider) -> None:
     """Read, and answer as the mock answers any chat."""
     try:
-        request = _decoded(await exchange.body(), OllamaRequest)
-        await chats.answer(exchange, provider, _as_chat(request), WIRE)
+        body = await exchange.body()
+        request = _decoded(body, OllamaRequest)
+        await chats.answer(exchange, provider, _as_chat(request), WIRE, body)
     except ProviderError as error:
         error.error = str(error)
         raise
