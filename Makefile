@@ -2,7 +2,7 @@
 # All paths are relative, so that the repository may live in a directory with spaces.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-sdk lint types format contract fuzz bench clean
+.PHONY: help run test test-sdk lint types format contract fuzz chaos bench clean
 
 ARGS ?=
 VENV := .venv
@@ -44,6 +44,9 @@ contract: $(VENV)/.for-developing  ## Write the API's description to docs/openap
 
 fuzz: $(VENV)/.for-developing  ## Throw 20,000 made-up requests at a gateway (about ten minutes)
 	RUNESTONE_FUZZ_REQUESTS=20000 $(PY) -m pytest -s tests/contract/test_fuzz.py $(ARGS)
+
+chaos: $(VENV)/.for-developing  ## Fail upstreams under 2,000 calls and compare bill and ledger (a minute)
+	RUNESTONE_CHAOS_CALLS=$${RUNESTONE_CHAOS_CALLS:-2000} $(PY) -m pytest -s tests/chaos $(ARGS)
 
 bench: $(VENV)/.for-developing  ## Measure the gateway against its goals
 	$(PY) -m bench $(ARGS)

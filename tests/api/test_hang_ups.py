@@ -3,15 +3,13 @@
 import json
 import socket
 import time
-from uuid import UUID
 
 import httpx
 import openai
 import pytest
 
-from billing import reconciliation
-from runestone.lib.usage import Usage
 from runestone.local.mock_provider.process import MockProvider
+from tests.bills import reconcile_with
 from tests.cast import Account
 from tests.conftest import Scenario
 from tests.gateway_process import GatewayProcess
@@ -55,12 +53,8 @@ def test_the_providers_bill_corrects_the_estimate(
     mock_provider.wait(lambda calls: mock_provider.bill(str(line.id)))
     [billed] = mock_provider.bill(str(line.id))
 
-    attempt = reconciliation.BilledAttempt(
-        UUID(billed["attempt"]),
-        Usage(input_tokens=billed["prompt_tokens"], output_tokens=billed["completion_tokens"]),
-    )
     for _ in range(2):  # the second time changes nothing
-        reconciliation.reconcile([attempt])
+        reconcile_with([billed], [line.id])
         original, correction = acme.lines(2)
         assert original == line
         assert original.amount_pico + correction.amount_pico == billed["amount_pico"]
@@ -102,3 +96,66 @@ def test_the_next_call_is_served(client: openai.OpenAI, scenario: Scenario, acme
         stream.close()
     client.chat.completions.create(model="gpt-4o-mini", messages=TEXT)
     assert acme.lines(21)[-1].status == 200
+
+
+# The tenant may want to know what was really used.
+
+
+@pytest.fixture
+def draining(acme: Account) -> Account:
+    acme.tenant.disconnect_policy = "drain"
+    acme.tenant.save()
+    time.sleep(1)
+    return acme
+
+
+def test_an_answer_may_be_read_on_for_its_usage(
+    client: openai.OpenAI, scenario: Scenario, draining: Account, mock_provider: MockProvider
+):
+    stream = client.chat.completions.create(
+        model=scenario("chunks=60;gap=0.02"), messages=TEXT, stream=True
+    )
+    next(iter(stream))
+    stream.close()
+    [line] = draining.lines()
+    assert (line.status, line.error) == (499, "client_closed_drained")
+    assert (line.price_state, line.usage_source, line.output_tokens) == ("priced", "reported", 60)
+    [billed] = mock_provider.bill(str(line.id))
+    assert line.amount_pico == billed["amount_pico"]
+
+
+def test_it_is_not_read_on_for_ever(
+    live_database_url: str, client: openai.OpenAI, scenario: Scenario, draining: Account
+):
+    model = scenario("chunks=500;gap=0.05")
+    options = {"RUNESTONE_DRAIN_SECONDS_MAX": "0.5"}
+    with (
+        GatewayProcess(live_database_url, **options) as impatient,
+        draining.client(impatient.url) as asking,
+    ):
+        stream = asking.chat.completions.create(model=model, messages=TEXT, stream=True)
+        next(iter(stream))
+        started = time.monotonic()
+        stream.close()
+        [line] = draining.lines()
+        assert time.monotonic() - started < 3
+    assert (line.error, line.usage_source) == ("client_closed_drained", "counted")
+    assert line.price_state == "estimated"
+    assert 1 < line.output_tokens < 100
+
+
+def test_a_graceful_stop_waits_for_what_is_read_on(
+    live_database_url: str, client: openai.OpenAI, scenario: Scenario, draining: Account
+):
+    model = scenario("chunks=40;gap=0.05")
+    with (
+        GatewayProcess(live_database_url) as stopping,
+        draining.client(stopping.url) as asking,
+    ):
+        stream = asking.chat.completions.create(model=model, messages=TEXT, stream=True)
+        next(iter(stream))
+        stream.close()
+        time.sleep(0.3)
+        stopping.stop()
+    [line] = draining.lines()
+    assert (line.error, line.output_tokens) == ("client_closed_drained", 40)

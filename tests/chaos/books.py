@@ -1,0 +1,54 @@
+"""What the ledger says of a run, and what the providers' bill says."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any, Self
+
+from billing.models import Entry
+from providers.breaker import JITTER, OPEN_SECONDS_MIN
+from tests.cast import Account
+
+# No upstream is without an attempt for so long unless its breaker is open.
+GAP = timedelta(seconds=OPEN_SECONDS_MIN * (1 - JITTER) - 0.1)
+
+
+@dataclass(frozen=True)
+class Balance:
+    """In pico-USD."""
+
+    bill: int
+    ledger: int
+
+    @classmethod
+    def of(cls, bill: Sequence[dict[str, Any]], accounts: Collection[Account]) -> Self:
+        return cls(sum(line["amount_pico"] for line in bill), posted(accounts))
+
+    def __str__(self) -> str:
+        return f"bill {self.bill:,}, ledger {self.ledger:,}, difference {self.ledger - self.bill:,}"
+
+
+def posted(accounts: Collection[Account]) -> int:
+    lines = Entry.objects.filter(tenant__in=[account.tenant for account in accounts])
+    return sum(line.amount_pico or 0 for line in lines)
+
+
+def failures_when_opened(attempts: Sequence[Entry]) -> int:
+    """How many failures of an upstream opened its breaker for the first time.
+
+    Those that the gateway knew of when it began the last attempt before it left the upstream alone,
+    and one more. What was under way at that moment, and failed later, opened nothing.
+    """
+    begun = sorted(line.created for line in attempts)
+    last = next(one for one, after in pairwise(begun) if after - one > GAP)
+    return 1 + sum(is_fault(line) and ended(line) <= last for line in attempts)
+
+
+def is_fault(line: Entry) -> bool:
+    """Of the upstream: a rate limit is none, nor is a caller that leaves."""
+    return line.status >= 500
+
+
+def ended(line: Entry) -> datetime:
+    return line.created + timedelta(milliseconds=line.duration_ms)
