@@ -8,9 +8,9 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from rest_framework.views import APIView
 
 from api import health
+from api.account.views import ReceiptDetail
 from api.contract import examples
 from api.contract.components import ref
-from api.account.views import ReceiptDetail
 from api.messages.doors import CountTokens, Messages
 from api.responses.pages import ITEMS_DEFAULT, ITEMS_MAX
 from api.responses.views import InputItems, ResponseCancel, ResponseDetail, ResponsesView
@@ -65,7 +65,23 @@ def _header(name: str, description: str, *, only: Sequence[int] | None = None) -
 
 _REQUEST_ID = _header("x-request-id", "The call's name in the log and in the ledger.")
 _PROVIDER = _header("x-runestone-provider", "The upstream that answered.", only=[200])
+_CACHE = _header(
+    "x-runestone-cache",
+    "`hit` or `miss`, if the call is for the cache of answers.",
+    only=[200],
+)
+_CACHE_ASKED = OpenApiParameter(
+    "x-runestone-cache",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="How many seconds old an answer to the very same call may be, and for how long "
+    "this one is kept; `refresh`, for a new one; `refresh, 60`; or `no-store`. Without it: as the "
+    "key says.",
+    examples=[OpenApiExample("A minute", "60"), OpenApiExample("Not this call", "no-store")],
+)
 _RETRY = _header("retry-after", "After how many seconds a retry is worth it.", only=[429, 503])
+# Where a model is asked something.
+_ASKING = (_PROVIDER, _CACHE, _CACHE_ASKED)
 
 
 def _operation(
@@ -91,7 +107,7 @@ def _operation(
         responses[(200, EVENTS)] = OpenApiResponse(_event(streams), description=told)
     for status in sorted(refusals):
         responses[status] = OpenApiResponse(ref(error), description=_MEANINGS[status])
-    named = [_REQUEST_ID, _RETRY, *([_PROVIDER] if 502 in refusals else ())]
+    named = [_REQUEST_ID, _RETRY, *(_ASKING if 502 in refusals else ())]
     return extend_schema(
         operation_id=name,
         tags=[tag],
