@@ -37,7 +37,7 @@ from billing.admin.ledger_filters import (
 )
 from billing.admin.request_page import request_page
 from billing.models import Entry
-from runestone.admin.parts import InfinitePaginator, ReadOnlyAdmin, TabAdmin, column
+from runestone.admin.parts import InfinitePaginator, ReadOnlyAdmin, TabAdmin, column, noted
 from runestone.lib.ids import REQUEST_PREFIX, request_name, request_uuid
 from runestone.lib.money import format_usd
 
@@ -64,13 +64,10 @@ class EntryColumns(ReadOnlyAdmin):
     @column("request")
     def call(self, obj: Entry) -> SafeString:
         name = request_name(obj.request_id)
-        return format_html(
-            '<span class="rs-mono" title="{}">{}…{}</span>{}',
-            name,
-            REQUEST_PREFIX,
-            name[-8:],
-            _attempt_words(obj),
+        short = format_html(
+            '<span class="rs-mono" title="{}">{}…{}</span>', name, REQUEST_PREFIX, name[-8:]
         )
+        return noted(short, _attempt_words(obj))
 
     @column("tenant", header=True)
     def payer(self, obj: Entry) -> list[str]:
@@ -101,12 +98,10 @@ class EntryColumns(ReadOnlyAdmin):
         return format_html('<span class="rs-number">{}{}</span>', amount, note)
 
 
-def _attempt_words(entry: Entry) -> SafeString:
+def _attempt_words(entry: Entry) -> str:
+    """Nothing, if it is the only one of its request."""
     last = vars(entry)["last_attempt"]
-    if last == 1:
-        return SafeString("")
-    words = f"attempt {entry.attempt} of {last}"
-    return format_html('<small class="rs-quiet rs-below">{}</small>', words)
+    return "" if last == 1 else f"attempt {entry.attempt} of {last}"
 
 
 def outcome_words(entry: Entry) -> str:

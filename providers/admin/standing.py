@@ -89,7 +89,7 @@ def figures(standing: Standing | None) -> list[dict[str, object]]:
             "name": "Failed",
             "value": share_failed(traffic),
             "tone": tone(traffic),
-            "note": f"{traffic.failures:,} of {traffic.calls:,}",
+            "note": f"{traffic.failures:,} of {traffic.calls:,}" if traffic.calls else "",
         },
         {"name": "First byte", "value": first_byte(traffic), "note": "on average"},
     ]

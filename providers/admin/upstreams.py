@@ -84,7 +84,9 @@ class UpstreamAdmin(DeskAdmin):
         if upstream is not None:
             found = standings.look([upstream.slug])
             extra_context = (extra_context or {}) | {
-                "standing": standing.figures(found.get(upstream.slug)),
+                "standing": standing.figures(
+                    found.get(upstream.slug) if upstream.enabled else None
+                ),
                 "standing_words": "" if found else standing.UNKNOWN,
             }
         return super().change_view(request, object_id, form_url, extra_context)

@@ -34,6 +34,7 @@ __all__ = [
     "badge",
     "chips",
     "column",
+    "noted",
     "page_action",
     "usd",
 ]
@@ -122,8 +123,13 @@ def page_action(
 def badge(word: str, colour: str = "", note: str = "") -> SafeString:
     """A word on a ground of unfold's `colour` (success, info, warning, danger), and a note."""
     label = render_to_string("unfold/helpers/label.html", {"text": word, "type": colour})
-    below = format_html('<small class="rs-quiet rs-below">{}</small>', note) if note else ""
-    return format_html("{}{}", label, below)
+    return noted(label, note)
+
+
+def noted(words: SafeString, note: str) -> SafeString:
+    """`words`, with a small note below them if there is one."""
+    below = format_html("<small>{}</small>", note) if note else ""
+    return format_html('<span class="rs-noted">{}{}</span>', words, below)
 
 
 def chips(words: Iterable[str]) -> SafeString | str:

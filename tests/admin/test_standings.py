@@ -126,6 +126,8 @@ def test_of_a_disabled_one_nothing_is_known(desk: Client, house: House, board: N
     told = row(desk)
     assert (told["breaker"], told["probe"]) == ("-", "-")
     assert ">-<" in told["traffic"]
+    figures = desk.get(page(house.upstream)).context["standing"]
+    assert [figure["value"] for figure in figures] == ["-"] * 5
 
 
 def test_without_redis_there_are_dashes(desk: Client, house: House, no_redis: None):
