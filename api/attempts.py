@@ -12,7 +12,7 @@ pause. What may have been billed is never simply repeated at the same place.
 import asyncio
 import random
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,6 +37,7 @@ from providers.wire import ModelCall
 from runestone.lib.errors import (
     BadRequest,
     BudgetExhausted,
+    CallerLeft,
     GatewayError,
     ModelNotPriced,
     Unavailable,
@@ -53,6 +54,9 @@ ATTEMPTS_MAX = 6
 PAUSE_SECONDS = 0.25
 # A provider that wants to be left alone for longer is not waited for: its caller is told.
 PAUSE_SECONDS_MAX = 4.0
+
+# Answers that are read on at once, of each process.
+DRAINS_MAX = 256
 
 # What need not stand in another option's way: a vendor's quirks, or a price that is too high.
 _FAULTS_OF_AN_OPTION = (UpstreamError, BadRequest, BudgetExhausted, ModelNotPriced, Unavailable)
@@ -72,6 +76,7 @@ class Resources:
     client: Client
     breakers: Breakers
     health: Health
+    drains: "Drains"
     repetitions_max: int
     keyring: Keyring = field(default_factory=Keyring)
     under_way: Counter[str] = field(default_factory=Counter)
@@ -200,6 +205,35 @@ class Attempts:
         return Attempt(self._resources, self._order, self, self._round.popleft(), self._number)
 
 
+class Drains:
+    """Answers whose caller has hung up, read on for what they really use. In bounds."""
+
+    def __init__(self, seconds_max: float) -> None:
+        self._seconds_max = seconds_max
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def have_room(self) -> bool:
+        return len(self._tasks) < DRAINS_MAX
+
+    def take(self, attempt: "Attempt", read_on: Callable[[], Awaitable[None]]) -> None:
+        """Takes over an attempt whose caller has left, and closes it in time."""
+        task = asyncio.get_running_loop().create_task(self._drain(attempt, read_on))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        """Waits for those that are under way; none of them takes long."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _drain(self, attempt: "Attempt", read_on: Callable[[], Awaitable[None]]) -> None:
+        with suppress(TimeoutError, UpstreamError):
+            async with asyncio.timeout(self._seconds_max):
+                await read_on()
+        await attempt.close(CallerLeft("The caller hung up; the rest was read for its usage."))
+
+
 class Attempt:
     """One try at one option. Once it is open, `async with` it; leaving it closes it."""
 
@@ -213,6 +247,8 @@ class Attempt:
         self.is_open = False
         # Another one was faster.
         self.is_lost = False
+        # Reads the rest of the answer for the sake of its usage, should the caller hang up.
+        self.read_on: Callable[[], Awaitable[None]] | None = None
         self._resources = resources
         self._order = order
         self._attempts = attempts
@@ -238,7 +274,10 @@ class Attempt:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
-        await self.close(error)
+        if self.read_on is not None and isinstance(error, asyncio.CancelledError | GeneratorExit):
+            self._resources.drains.take(self, self.read_on)
+        else:
+            await self.close(error)
 
     async def close(self, error: BaseException | None) -> None:
         if self.is_lost:

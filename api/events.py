@@ -8,6 +8,9 @@ from providers import tokens
 from providers.wire import ModelCall
 from runestone.lib.errors import UpstreamError
 
+# No more is read of an answer whose caller has left.
+DRAINED_TOKENS_MAX = 4_000
+
 
 class Events:
     """Translates what arrives, and lets the hold know what it was.
@@ -30,6 +33,14 @@ class Events:
         self._pieces = self._text_bytes = 0
         self._failure: UpstreamError | None = None
         self._done = False
+
+    async def read_on(self) -> None:
+        """For the usage alone, once the caller has left: to the end, or so many tokens more."""
+        read = self._attempt.hold.counted_output_tokens
+        while not (self._done or self._failure) and (data := await self._attempt.response.next()):
+            self.feed(data)
+            if self._attempt.hold.counted_output_tokens - read > DRAINED_TOKENS_MAX:
+                return
 
     def feed(self, data: bytes) -> bytes:
         """Whole events, ready to send, or nothing."""

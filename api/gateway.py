@@ -5,7 +5,7 @@ import logging
 
 from django.conf import settings
 
-from api.attempts import Resources
+from api.attempts import Drains, Resources
 from api.cache import AnswerCache
 from api.pipeline import Pipeline
 from api.responses.desk import Desk
@@ -56,18 +56,23 @@ class Gateway:
         self._redis = connect(settings.REDIS_URL)
         self.breakers = Breakers(self._redis, open_by_calls=settings.RUNESTONE_BREAKERS_ENABLED)
         self.health = Health(self._redis)
+        self._drains = Drains(settings.RUNESTONE_DRAIN_SECONDS_MAX)
         resources = Resources(
             self._accountant,
             prices,
             self._client,
             self.breakers,
             self.health,
+            drains=self._drains,
             repetitions_max=settings.RUNESTONE_REPETITIONS_MAX,
         )
         policy = RoutingPolicy(settings.RUNESTONE_ROUTER_POLICY)
         vault = Vault(settings.RUNESTONE_CREDENTIAL_KEYS)
         self._cache = AnswerCache(
-            connect(settings.REDIS_URL, decodes=False), vault, settings.RUNESTONE_KEY_PEPPER
+            connect(settings.REDIS_URL, decodes=False),
+            vault,
+            settings.RUNESTONE_KEY_PEPPER,
+            look_seconds_max=settings.RUNESTONE_CACHE_LOOK_SECONDS_MAX,
         )
         self.pipeline = Pipeline(self.access, self.catalog, resources, self._cache, policy)
         kept = Store(
@@ -96,6 +101,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Once no call is under way any more: settles what is waiting, and closes."""
+        await self._drains.stop()
         await self._accountant.stop()
         await self.health.stop()
         await self.breakers.stop()

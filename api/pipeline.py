@@ -19,8 +19,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from api import own_fields
-from api.attempts import Attempts, Order, Resources
-from api.cache import AnswerCache, Kept
+from api.attempts import Attempt, Attempts, Order, Resources
+from api.cache import AnswerCache, Kept, Recording
 from api.events import Events
 from api.question import Question
 from api.requests import Call
@@ -101,7 +101,7 @@ class Pipeline:
         while True:
             attempt = await attempts.open()
             recording = None if slot is None else slot.recording()
-            events = Events(attempt, call, asked, recording)
+            events = self._events(attempt, question, recording)
             try:
                 async with attempt:
                     while data := await attempt.response.next():
@@ -119,6 +119,12 @@ class Pipeline:
                 if events.have_begun:
                     raise
                 await attempts.recover(error)
+
+    def _events(self, attempt: Attempt, question: Question, recording: Recording | None) -> Events:
+        events = Events(attempt, question.call, question.asked, recording)
+        if question.caller.drains and self._resources.drains.have_room:
+            attempt.read_on = events.read_on
+        return events
 
     async def admit(self, call: Call) -> None:
         """Raises Unauthenticated or Forbidden, and costs nothing."""

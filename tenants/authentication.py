@@ -52,6 +52,8 @@ class Caller(Struct, frozen=True, kw_only=True):
     # Empty: the installation's.
     routing_policy: str
     hedge_seconds: float | None
+    # Whether to read on, for its usage, what a caller has hung up on.
+    drains: bool = False
     expires_at: datetime | None
     revoked_at: datetime | None
     # Empty: all models, all scopes. None: from everywhere.
@@ -196,8 +198,8 @@ def _caller(*row: object) -> Caller:
     *plain, models_allow, scopes, ip_allow = row
     names = (
         "tenant_id", "tenant_slug", "tenant_status", "project_id", "api_key_id", "default_model",
-        "max_output_tokens", "routing_policy", "hedge_seconds", "expires_at", "revoked_at",
-        "cache_seconds",
+        "max_output_tokens", "routing_policy", "hedge_seconds", "drains", "expires_at",
+        "revoked_at", "cache_seconds",
     )  # fmt: skip
     return Caller(
         **dict(zip(names, plain, strict=True)),  # type: ignore[arg-type]  # a row's columns
@@ -209,7 +211,8 @@ def _caller(*row: object) -> Caller:
 
 _CALLERS = """
     SELECT k.digest, t.id, t.slug, t.status, k.project_id, k.id, t.default_model,
-           t.max_output_tokens, t.routing_policy, t.hedge_seconds, k.expires_at, k.revoked_at,
+           t.max_output_tokens, t.routing_policy, t.hedge_seconds,
+           t.disconnect_policy = 'drain', k.expires_at, k.revoked_at,
            k.cache_seconds, k.models_allow, k.scopes, k.ip_allow
     FROM tenants_apikey k JOIN tenants_tenant t ON t.id = k.tenant_id
 """

@@ -31,6 +31,10 @@ class Tenant(models.Model):
         ACTIVE = "active"
         SUSPENDED = "suspended"
 
+    class DisconnectPolicy(models.TextChoices):
+        ABORT = "abort"
+        DRAIN = "drain"
+
     slug = models.SlugField(max_length=63, unique=True)
     name = models.CharField(max_length=200)
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
@@ -54,6 +58,13 @@ class Tenant(models.Model):
         blank=True,
         choices=[(policy.value, policy.value) for policy in RoutingPolicy],
         help_text="By which rule a provider is chosen. Empty: as this installation does.",
+    )
+    disconnect_policy = models.CharField(
+        max_length=16,
+        choices=DisconnectPolicy,
+        default=DisconnectPolicy.ABORT,
+        help_text="When a caller hangs up in the middle of a stream: end it at the provider and "
+        "estimate what it used, or read on for a while to learn what it really used.",
     )
     hedge_seconds = models.FloatField(
         null=True,

@@ -12,6 +12,7 @@
     ├── ModelNotPriced              402  a hard budget cannot be held against an unknown price
     ├── InternalError               500  our own fault; the log has the story
     ├── Unavailable                 503  we cannot take the call right now
+    ├── CallerLeft                  499  hung up, and the rest of the answer was read without it
     └── UpstreamError               the provider's fault, seen from the caller's side
         ├── UpstreamUnreachable     503  no connection
         ├── UpstreamTimeout         504  connected, but too slow
@@ -163,6 +164,13 @@ class UpstreamHedged(UpstreamError):
 
     status = 499
     code = "hedged"
+
+
+class CallerLeft(GatewayError):
+    """Nobody is there to hear it; the ledger does. The answer was read on for its usage."""
+
+    status = 499
+    code = "client_closed_drained"
 
 
 class UpstreamRefused(UpstreamError):

@@ -70,7 +70,10 @@ POLICIES = [
     ("", "as this installation does"),
     *((policy.value, f"{policy}: {policy.words}") for policy in RoutingPolicy),
 ]
-ROUTING: tuple[str, Any] = ("Routing", {"fields": ("routing_policy", "hedge_seconds")})
+ROUTING: tuple[str, Any] = (
+    "Routing",
+    {"fields": ("routing_policy", "hedge_seconds", "disconnect_policy")},
+)
 
 
 @admin.register(Tenant)

@@ -48,6 +48,7 @@ def test_its_page_is_quick(desk: Client, house: House, django_assert_max_num_que
 def test_it_can_be_added(desk: Client, house: House):
     response = desk.get("/admin/tenants/tenant/add/")
     form = {"name": "Initech", "slug": "initech", "time_zone": "Europe/Zurich"}
+    form["disconnect_policy"] = "abort"
     for inline in response.context["inline_admin_formsets"]:
         prefix = inline.formset.prefix
         form |= {f"{prefix}-TOTAL_FORMS": "0", f"{prefix}-INITIAL_FORMS": "0"}
