@@ -20,6 +20,8 @@ APPLICATION = "tests.contract.witness.asgi:application"
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
+# A machine that is busy with other tests is no slow Redis.
+PATIENCE = {"RUNESTONE_CACHE_LOOK_SECONDS_MAX": "5"}
 # One provider stands for all that can go wrong, one thing after another; nobody learns from it.
 SINGLE_ATTEMPTS = {"RUNESTONE_REPETITIONS_MAX": "0", "RUNESTONE_BREAKERS_ENABLED": "false"}
 
@@ -32,7 +34,8 @@ class GatewayProcess:
 
     def __init__(self, database_url: str, server: str = "uvicorn", **environment: str) -> None:
         self._server = server
-        self._environment = os.environ | SINGLE_ATTEMPTS | {"DATABASE_URL": database_url}
+        self._environment = os.environ | SINGLE_ATTEMPTS | PATIENCE
+        self._environment["DATABASE_URL"] = database_url
         self._environment |= environment
         self._log = Path(tempfile.mkstemp(prefix="runestone-gateway-", suffix=".log")[1])
         self.process: subprocess.Popen[bytes] | None = None

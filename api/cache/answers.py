@@ -44,9 +44,9 @@ _kept = msgspec.msgpack.Decoder(Kept)
 class AnswerCache:
     """Belongs to one event loop. `redis` must give bytes, and is closed with the cache."""
 
-    def __init__(self, redis: Redis, vault: Vault, secret: str) -> None:
+    def __init__(self, redis: Redis, vault: Vault, secret: str, *, look_seconds_max: float) -> None:
         """`secret` is the key under which calls are named."""
-        self._shelf = Shelf(redis)
+        self._shelf = Shelf(redis, look_seconds_max)
         self._vault = vault
         self._secret = secret.encode()
 

@@ -16,8 +16,6 @@ from runestone.lib.batching import Batcher
 from runestone.lib.errors import Unavailable
 from runestone.lib.redis import GONE
 
-# A look takes less than a millisecond. Whoever has waited for so long goes on without.
-LOOK_SECONDS_MAX = 0.05
 # After Redis was gone, or too slow, nothing is looked for or put for so long.
 REST_SECONDS = 1.0
 # Values are large: many of them in one go would keep those who look waiting.
@@ -41,8 +39,10 @@ class _Put(NamedTuple):
 class Shelf:
     """Belongs to one event loop. `redis` must give bytes, and is closed with the shelf."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, look_seconds_max: float) -> None:
+        """Whoever has waited for `look_seconds_max` goes on without."""
         self._redis = redis
+        self._look_seconds_max = look_seconds_max
         self._batches: Batcher[_Look | _Put, bytes | None] = Batcher(
             self._send, batch_items_max=BATCH_ITEMS_MAX
         )
@@ -59,9 +59,9 @@ class Shelf:
             answer = self._batches.submit(_Look(name))
         except Unavailable:
             return None
-        done, _ = await asyncio.wait([answer], timeout=LOOK_SECONDS_MAX)
+        done, _ = await asyncio.wait([answer], timeout=self._look_seconds_max)
         if not done:
-            self._rest(TimeoutError(f"no answer within {LOOK_SECONDS_MAX} s"))
+            self._rest(TimeoutError(f"no answer within {self._look_seconds_max} s"))
             return None
         return answer.result()
 
@@ -81,6 +81,9 @@ class Shelf:
 
     async def _send(self, items: Sequence[_Look | _Put]) -> Sequence[bytes | None]:
         self._waiting_bytes -= sum(len(item.value) for item in items if isinstance(item, _Put))
+        if self._rests():
+            # Nobody waits for these any more, and the end of this process need not either.
+            return [None] * len(items)
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for item in items:

@@ -37,7 +37,8 @@ async def cache():
 
 
 def cache_under(*keys: str) -> AnswerCache:
-    return AnswerCache(connect(settings.REDIS_URL, decodes=False), Vault(keys), "pepper")
+    client = connect(settings.REDIS_URL, decodes=False)
+    return AnswerCache(client, Vault(keys), "pepper", look_seconds_max=5)
 
 
 def kept(*pieces: bytes) -> Kept:

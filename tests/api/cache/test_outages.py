@@ -23,8 +23,8 @@ from tests.conftest import Scenario
 from tests.gateway_process import GatewayProcess
 
 CACHED = {"x-runestone-cache": "60"}
-# A call without a provider's own delays, on a machine with other work.
-CALL_SECONDS_MAX = 1.0
+# A look that is waited for in vain, and a call, on a machine with other work.
+CALL_SECONDS_MAX = 1.5
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,11 @@ def valkey() -> Iterator[ThrowawayServers]:
 
 @pytest.fixture(scope="module")
 def gateway(live_database_url: str, valkey: ThrowawayServers) -> Iterator[GatewayProcess]:
-    options = {"REDIS_URL": valkey.redis_url, "RUNESTONE_BREAKERS_ENABLED": "true"}
+    options = {
+        "REDIS_URL": valkey.redis_url,
+        "RUNESTONE_BREAKERS_ENABLED": "true",
+        "RUNESTONE_CACHE_LOOK_SECONDS_MAX": "0.5",
+    }
     with GatewayProcess(live_database_url, **options) as running:
         yield running
 
@@ -116,10 +120,11 @@ def restart(servers: ThrowawayServers) -> None:
 
 @pytest.mark.parametrize("how", ["aclose", "cancel"])
 def test_a_caller_that_leaves_in_the_middle_of_a_replay(
-    scenario: Scenario, acme: Account, text: str, how: str
+    scenario: Scenario, acme: Account, settings: Any, text: str, how: str
 ):
     """Its line is settled, as a cached one that was not read to its end."""
     message = {"role": "user", "content": text}
+    settings.RUNESTONE_CACHE_LOOK_SECONDS_MAX = 5
     model = scenario("chunks=5;gap=0.02")
     body = msgspec.json.encode({"model": model, "stream": True, "messages": [message]})
 
