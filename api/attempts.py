@@ -40,10 +40,10 @@ from runestone.lib.errors import (
     CallerLeft,
     GatewayError,
     ModelNotPriced,
-    Unavailable,
     UpstreamBroken,
     UpstreamError,
     UpstreamHedged,
+    UpstreamResting,
 )
 from runestone.lib.usage import STANDARD, Usage, UsageSource
 from tenants.authentication import Caller
@@ -59,7 +59,13 @@ PAUSE_SECONDS_MAX = 4.0
 DRAINS_MAX = 256
 
 # What need not stand in another option's way: a vendor's quirks, or a price that is too high.
-_FAULTS_OF_AN_OPTION = (UpstreamError, BadRequest, BudgetExhausted, ModelNotPriced, Unavailable)
+_FAULTS_OF_AN_OPTION = (
+    UpstreamError,
+    UpstreamResting,
+    BadRequest,
+    BudgetExhausted,
+    ModelNotPriced,
+)
 # Statuses by which a provider refuses the credential, and not the call.
 _KEY_REFUSED = (401, 402, 403)
 
@@ -294,7 +300,7 @@ class Attempt:
         request, bound = self._request()
         turn = resources.breakers.begin(upstream)
         if not turn:
-            raise Unavailable("The provider is failing, and is left alone for a moment.")
+            raise UpstreamResting("The provider is failing, and is left alone for a moment.")
         resources.under_way[upstream] += 1
         self._stack.push(lambda _kind, error, _trace: self._tell(turn, error))
         hold = self._held(bound)
@@ -316,7 +322,7 @@ class Attempt:
         if target.keys:
             self._key = self._resources.keyring.pick(target.keys, caller.tenant_id)
             if self._key is None:
-                raise Unavailable("Every credential for this provider has to rest for a moment.")
+                raise UpstreamResting("Every credential of the provider has to rest for a moment.")
             target = msgspec.structs.replace(target, credential=self._key.secret)
         bound = tokens.bound(asked, self.option.model, output_default=caller.max_output_tokens)
         cap = bound.choice_tokens if self.dialect.names_output_cap else bound.output_cap

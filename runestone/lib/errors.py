@@ -12,6 +12,7 @@
     ├── ModelNotPriced              402  a hard budget cannot be held against an unknown price
     ├── InternalError               500  our own fault; the log has the story
     ├── Unavailable                 503  we cannot take the call right now
+    │   └── UpstreamResting              we leave the provider alone for a moment
     ├── CallerLeft                  499  hung up, and the rest of the answer was read without it
     └── UpstreamError               the provider's fault, seen from the caller's side
         ├── UpstreamUnreachable     503  no connection
@@ -164,6 +165,12 @@ class UpstreamHedged(UpstreamError):
 
     status = 499
     code = "hedged"
+
+
+class UpstreamResting(Unavailable):
+    """We leave the provider alone for a moment: it keeps failing, or its credentials are spent."""
+
+    code = "upstream_unavailable"
 
 
 class CallerLeft(GatewayError):
