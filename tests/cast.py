@@ -10,8 +10,11 @@ from django.db import transaction
 from billing.models import Budget, BudgetWindow, Entry, Hold, Price
 from providers.models import Model, Route, Upstream
 from runestone.lib.money import pico_from_usd
+from runestone.local.mock_provider.process import MockProvider
 from tenants.models import ApiKey, Project, Tenant
 
+# Where the mock provider speaks a dialect: what a base URL ends in.
+MOCK_PATHS = {"openai": "/v1", "azure": "", "anthropic": "/v1", "ollama": ""}
 SETTLE_SECONDS_MAX = 5.0
 NOTICE_SECONDS_MAX = 5.0
 
@@ -88,6 +91,13 @@ def add_mock_model(
             row.pk, row.upstream, row.model = None, upstream.slug, name
             row.save()
     return model
+
+
+def add_mock_upstream(slug: str, dialect: str, provider: MockProvider) -> Upstream:
+    """The mock provider, reached over a dialect's wire."""
+    return Upstream.objects.create(
+        slug=slug, name=slug, dialect=dialect, base_url=provider.root + MOCK_PATHS[dialect]
+    )
 
 
 def wait_until_served(client: openai.OpenAI, model: str) -> None:

@@ -24,10 +24,7 @@ from tests.gateway_process import GatewayProcess
 
 HELLO: list[dict[str, Any]] = [{"role": "user", "content": "The quick brown fox"}]
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
-FUNCTION = {"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA}}
 TOOL = {"name": "get_weather", "input_schema": SCHEMA}
-IMAGE = "data:image/png;base64,iVBORw0KGgo="
-WITH_USAGE = {"stream": True, "stream_options": {"include_usage": True}}
 EPHEMERAL = {"type": "ephemeral", "ttl": "1h"}
 # Of the mock's model, per million tokens.
 CACHE_WRITES = {"cache_write": "0.1875", "cache_write_1h": "0.30"}
@@ -106,57 +103,7 @@ def billed(acme: Account, mock_provider: MockProvider) -> Callable[..., Any]:
     return lines
 
 
-# OpenAI's SDK.
-
-
-def test_it_works(ask: Ask, billed: Any):
-    answer = ask()
-    [choice] = answer.choices
-    assert (choice.message.content, choice.finish_reason) == ("The quick brown fox", "stop")
-    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (4, 4)
-    assert answer.provider.startswith("claude-")
-    [line] = billed()
-    assert (line.usage_source, line.price_state, line.streamed) == ("reported", "priced", False)
-
-
-def test_a_stream(ask: Ask, billed: Any):
-    chunks = list(ask(**WITH_USAGE))
-    texts = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices]
-    assert "".join(filter(None, texts)) == "The quick brown fox"
-    assert chunks[-1].usage.total_tokens == 8
-    [line] = billed()
-    assert (line.usage_source, line.streamed) == ("reported", True)
-
-
-def test_tools_there_and_back(ask: Ask, billed: Any):
-    first = ask("tools=2", tools=[FUNCTION]).choices[0]
-    assert first.finish_reason == "tool_calls"
-    results = [
-        {"role": "tool", "tool_call_id": call.id, "content": "clear"}
-        for call in first.message.tool_calls
-    ]
-    assert [call.function.arguments for call in first.message.tool_calls] == ['{"city":"mock"}'] * 2
-    again = ask("tools=2", tools=[FUNCTION], messages=[*HELLO, first.message, *results])
-    assert again.choices[0].message.content == "The quick brown fox"
-    billed(2)
-
-
-def test_tools_in_a_stream(client: openai.OpenAI, named: Named, billed: Any):
-    fields = {"model": named("tools=2"), "messages": HELLO, "tools": [FUNCTION]}
-    with client.chat.completions.stream(**fields) as events:
-        message = events.get_final_completion().choices[0].message
-    assert [call.function.arguments for call in message.tool_calls] == ['{"city":"mock"}'] * 2
-    billed()
-
-
-def test_a_picture(ask: Ask, billed: Any):
-    parts = [
-        {"type": "text", "text": "what is this"},
-        {"type": "image_url", "image_url": {"url": IMAGE}},
-    ]
-    answer = ask(messages=[{"role": "user", "content": parts}])
-    assert (answer.choices[0].message.content, answer.usage.prompt_tokens) == ("what is this", 103)
-    billed()
+# OpenAI's SDK; what it asks of every dialect is in test_every_dialect.py.
 
 
 def test_thoughts_there_and_back(ask: Ask, billed: Any):
@@ -211,27 +158,6 @@ def test_hints_to_the_cache_arrive(ask: Ask):
     parts = [{"type": "text", "text": "Be brief", "cache_control": EPHEMERAL}]
     told = ask("mirror", messages=[{"role": "system", "content": parts}, *HELLO])
     assert json.loads(told.choices[0].message.content)["system"] == parts
-
-
-@pytest.mark.parametrize(
-    ("how", "status"),
-    [
-        ("error=400", 400), ("error=401", 502), ("error=404", 502), ("error=429", 429),
-        ("error=500", 502), ("error=529", 503), ("garbage", 502), ("empty", 502),
-    ],
-)  # fmt: skip
-def test_a_refusal_costs_nothing(ask: Ask, acme: Account, how: str, status: int):
-    with pytest.raises(openai.APIStatusError) as caught:
-        ask(how)
-    assert caught.value.status_code == status
-    assert not [line for line in acme.lines(1) if how.startswith("error") and line.amount_pico]
-
-
-def test_what_it_cannot_do_is_refused_before_it_costs(ask: Ask, acme: Account):
-    with pytest.raises(openai.BadRequestError) as caught:
-        ask(n=2)
-    assert (caught.value.param, caught.value.code) == ("n", "unsupported_parameter")
-    acme.lines(0)
 
 
 @pytest.mark.parametrize("how", ["cut=2;gap=0.05", "midstream_error=2"])

@@ -1,4 +1,7 @@
-"""Azure behind the gateway: the official SDK, the gateway, and the mock provider's Azure wire."""
+"""Azure behind the gateway: the official SDK, the gateway, and the mock provider's Azure wire.
+
+What an SDK asks of every dialect is in test_every_dialect.py.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,15 +15,6 @@ from runestone.local.mock_provider.process import MockProvider
 from tests.cast import Account, add_mock_model, wait_until_served
 
 MESSAGES: Any = [{"role": "user", "content": "The quick brown fox"}]
-TOOLS: Any = [
-    {
-        "type": "function",
-        "function": {
-            "name": "get_weather",
-            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-        },
-    }
-]
 
 
 @pytest.fixture(params=["classic", "v1"])
@@ -85,15 +79,6 @@ def test_the_first_event_has_our_fields_and_the_filters(client: openai.OpenAI, a
     assert all(chunk.choices for chunk in rest)
 
 
-def test_tools(client: openai.OpenAI, azure, acme: Account, mock_provider: MockProvider):
-    with client.chat.completions.stream(
-        model=azure(), messages=MESSAGES, tools=TOOLS, tool_choice="required"
-    ) as stream:
-        [call] = stream.get_final_completion().choices[0].message.tool_calls
-    assert call.function.arguments == '{"city":"mock"}'
-    settled(acme, mock_provider)
-
-
 def test_a_filtered_prompt_is_the_callers(client: openai.OpenAI, azure, acme: Account):
     with pytest.raises(openai.BadRequestError) as caught:
         client.chat.completions.create(
@@ -110,19 +95,3 @@ def test_a_missing_deployment_is_ours(client: openai.OpenAI, azure):
             model=azure("error=404;code=DeploymentNotFound"), messages=MESSAGES
         )
     assert caught.value.status_code == 502
-
-
-def test_the_wait_is_passed_on(client: openai.OpenAI, azure):
-    with pytest.raises(openai.RateLimitError) as caught:
-        client.chat.completions.create(model=azure("error=429;retry_after=3"), messages=MESSAGES)
-    assert caught.value.response.headers["retry-after"] == "3"
-
-
-def test_a_stream_that_breaks_off(client: openai.OpenAI, azure, acme: Account):
-    stream = client.chat.completions.create(
-        model=azure("midstream_error=2"), messages=MESSAGES, stream=True
-    )
-    with pytest.raises(openai.APIError):
-        list(stream)
-    [line] = acme.lines()
-    assert line.amount_pico > 0

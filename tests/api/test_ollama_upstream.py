@@ -1,6 +1,8 @@
-"""Ollama behind the gateway: the official SDK, the gateway, and the mock provider's own Ollama."""
+"""Ollama behind the gateway: the official SDK, the gateway, and the mock provider's own Ollama.
 
-import json
+What an SDK asks of every dialect is in test_every_dialect.py.
+"""
+
 from collections.abc import Callable
 from typing import Any
 
@@ -15,15 +17,6 @@ from runestone.local.mock_provider.process import MockProvider
 from tests.cast import Account, add_mock_model, wait_until_served
 
 MESSAGES: Any = [{"role": "user", "content": "The quick brown fox"}]
-TOOLS: Any = [
-    {
-        "type": "function",
-        "function": {
-            "name": "get_weather",
-            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-        },
-    }
-]
 WITH_USAGE: Any = {"include_usage": True}
 
 
@@ -62,16 +55,6 @@ def settled(account: Account, provider: MockProvider) -> Any:
     return line
 
 
-def test_it_works(client: openai.OpenAI, ollama, acme: Account, mock_provider: MockProvider):
-    completion = client.chat.completions.create(model=ollama(), messages=MESSAGES)
-    assert completion.choices[0].message.content == "The quick brown fox"
-    assert completion.choices[0].finish_reason == "stop"
-    assert completion.model_extra["provider"] == "ollama-normal"
-    line = settled(acme, mock_provider)
-    assert line.amount_pico == 4 * 150_000 + 4 * 600_000
-    assert line.usage_source == UsageSource.REPORTED
-
-
 def test_it_streams(client: openai.OpenAI, ollama, acme: Account, mock_provider: MockProvider):
     with client.chat.completions.stream(
         model=ollama("reasoning=3"), messages=MESSAGES, stream_options=WITH_USAGE
@@ -82,45 +65,6 @@ def test_it_streams(client: openai.OpenAI, ollama, acme: Account, mock_provider:
     assert message.model_extra["reasoning_content"] == "hm hm hm"
     assert completion.usage.completion_tokens == 7
     assert settled(acme, mock_provider).streamed
-
-
-@pytest.mark.parametrize("streamed", [False, True])
-def test_tools(
-    client: openai.OpenAI, ollama, acme: Account, mock_provider: MockProvider, streamed: bool
-):
-    asked: Any = {"model": ollama("tools=2"), "messages": MESSAGES, "tools": TOOLS}
-    if streamed:
-        with client.chat.completions.stream(**asked) as stream:
-            choice = stream.get_final_completion().choices[0]
-    else:
-        choice = client.chat.completions.create(**asked).choices[0]
-    assert choice.finish_reason == "tool_calls"
-    first, second = choice.message.tool_calls
-    assert first.id != second.id
-    assert json.loads(first.function.arguments) == {"city": "mock"}
-    settled(acme, mock_provider)
-
-
-def test_a_tools_answer_goes_back(client: openai.OpenAI, ollama, acme: Account):
-    asked: Any = {"model": ollama("tools=1"), "tools": TOOLS}
-    said = client.chat.completions.create(messages=MESSAGES, **asked).choices[0].message
-    answer: Any = {"role": "tool", "tool_call_id": said.tool_calls[0].id, "content": "Sunny."}
-    turns: Any = [*MESSAGES, said.model_dump(exclude_none=True), answer]
-    completion = client.chat.completions.create(messages=turns, **asked)
-    assert completion.choices[0].message.content == "The quick brown fox"
-
-
-def test_an_image(client: openai.OpenAI, ollama, acme: Account, mock_provider: MockProvider):
-    def see(url: str) -> Any:
-        text, image = {"type": "text", "text": "one two"}, {"url": url}
-        return [{"role": "user", "content": [text, {"type": "image_url", "image_url": image}]}]
-
-    with pytest.raises(openai.BadRequestError) as caught:
-        client.chat.completions.create(model=ollama(), messages=see("https://x.test/y.png"))
-    assert caught.value.param == "messages[0].content[1].image_url.url"
-    data_url = "data:image/png;base64,iVBORw0KGgo="
-    client.chat.completions.create(model=ollama(), messages=see(data_url))
-    assert settled(acme, mock_provider).input_tokens == 2
 
 
 def test_embeddings(client: openai.OpenAI, home, acme: Account, mock_provider: MockProvider):
@@ -144,12 +88,6 @@ def test_a_prompt_from_the_cache_is_counted(client: openai.OpenAI, ollama, acme:
     assert line.amount_pico > 0
 
 
-def test_a_missing_model_is_ours(client: openai.OpenAI, ollama):
-    with pytest.raises(openai.InternalServerError) as caught:
-        client.chat.completions.create(model=ollama("error=404"), messages=MESSAGES)
-    assert caught.value.status_code == 502
-
-
 @pytest.mark.parametrize("how", ["midstream_error=2", "cut=2", "junk=2"])
 def test_a_stream_that_breaks_off(client: openai.OpenAI, ollama, acme: Account, how: str):
     said = ""
@@ -162,10 +100,3 @@ def test_a_stream_that_breaks_off(client: openai.OpenAI, ollama, acme: Account, 
     [line] = acme.lines()
     assert line.usage_source == UsageSource.COUNTED
     assert line.amount_pico > 0
-
-
-def test_what_it_cannot_do_costs_nothing(client: openai.OpenAI, ollama, acme: Account):
-    with pytest.raises(openai.BadRequestError) as caught:
-        client.chat.completions.create(model=ollama(), messages=MESSAGES, n=2)
-    assert (caught.value.param, caught.value.code) == ("n", "unsupported_parameter")
-    assert acme.holds() == []

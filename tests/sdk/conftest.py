@@ -25,6 +25,7 @@ from tests.cast import (
     SETTLE_SECONDS_MAX,
     Account,
     add_mock_model,
+    add_mock_upstream,
     open_account,
     wait_until_served,
 )
@@ -34,6 +35,7 @@ CACHE = Path(__file__).resolve().parents[2] / ".cache" / "sdk"
 INSTALL_SECONDS_MAX = 240
 # Models for suites in other processes, by the way in which the mock provider serves them.
 SCENARIOS = {
+    "plain": "normal",
     "tools": "tools",
     "twoTools": "tools=2",
     "refusal": "refusal",
@@ -74,14 +76,27 @@ def install(request: pytest.FixtureRequest) -> Install:
 
 
 @pytest.fixture
-def stage(gateway: GatewayProcess, client: openai.OpenAI, acme: Account) -> dict[str, str]:
+def dialect() -> str:
+    """What the upstream of the suites' chat models speaks."""
+    return "openai"
+
+
+@pytest.fixture
+def stage(
+    gateway: GatewayProcess,
+    client: openai.OpenAI,
+    acme: Account,
+    mock_provider: MockProvider,
+    dialect: str,
+) -> dict[str, str]:
     """What a suite in a process of its own is told of the world: its environment."""
     poor = open_account("Poor", budget_usd="0")
     # A scenario with `first` counts for each model that was never called before.
     run = uuid4().hex
+    upstream = add_mock_upstream(f"{dialect}-{run}", dialect, mock_provider)
     models = {name: f"{name}-{run}" for name in SCENARIOS}
     for name, model in models.items():
-        add_mock_model(model, f"gpt-4o-mini:{SCENARIOS[name]};key={run}")
+        add_mock_model(model, f"gpt-4o-mini:{SCENARIOS[name]};key={run}", upstream=upstream)
     for model in models.values():
         wait_until_served(client, model)
     told = {"url": gateway.url, "key": acme.key, "poorKey": poor.key, "models": models}

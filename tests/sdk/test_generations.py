@@ -39,6 +39,24 @@ GENERATIONS = {
 def test_it_works(
     name: str, install: Install, stage: dict[str, str], acme: Account, mock_provider: MockProvider
 ):
+    run(name, install, stage)
+    assert_settled(acme, mock_provider)
+
+
+@pytest.mark.parametrize("dialect", ["azure", "anthropic", "ollama"])
+def test_it_works_over_every_dialect(
+    dialect: str,
+    install: Install,
+    stage: dict[str, str],
+    acme: Account,
+    mock_provider: MockProvider,
+):
+    run("openai-python", install, stage)
+    lines = assert_settled(acme, mock_provider)
+    assert any(line.upstream.startswith(f"{dialect}-") for line in lines)
+
+
+def run(name: str, install: Install, stage: dict[str, str]) -> None:
     suite, requirements = GENERATIONS[name]
     venv = install(
         name, " ".join(requirements), lambda place, run: make_venv(place, run, *requirements)
@@ -56,4 +74,3 @@ def test_it_works(
         timeout=SECONDS_MAX,
     )
     assert ran.returncode == 0, ran.stdout
-    assert_settled(acme, mock_provider)

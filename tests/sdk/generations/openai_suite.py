@@ -29,10 +29,15 @@ def client():
         yield made
 
 
-def ask(client, model="gpt-4o-mini", **options):
+def ask(client, model="plain", **options):
     return client.chat.completions.create(
         **{"model": MODELS.get(model, model), "messages": MESSAGES, **options}
     )
+
+
+def text_of(chunk):
+    # Azure begins with a chunk that tells what its filters say, and has no choices.
+    return "".join(choice.delta.content or "" for choice in chunk.choices)
 
 
 def test_it_works(client):
@@ -46,19 +51,19 @@ async def test_it_works_async():
     async with openai.AsyncOpenAI(base_url=STAGE["url"], api_key=STAGE["key"]) as client:
         answer = await ask(client)
         stream = await ask(client, stream=True)
-        said = [chunk.choices[0].delta.content or "" async for chunk in stream]
+        said = [text_of(chunk) async for chunk in stream]
     assert answer.choices[0].message.content == "".join(said) == "The quick brown fox"
 
 
 def test_it_streams(client):
     *chunks, last = ask(client, stream=True, stream_options={"include_usage": True})
-    said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    said = "".join(map(text_of, chunks))
     assert said == "The quick brown fox"
     assert last.usage.total_tokens == 8
 
 
 def test_the_stream_helper(client):
-    with client.chat.completions.stream(model="gpt-4o-mini", messages=MESSAGES) as stream:
+    with client.chat.completions.stream(model=MODELS["plain"], messages=MESSAGES) as stream:
         stream.until_done()
         final = stream.get_final_completion()
     assert final.choices[0].message.content == "The quick brown fox"
@@ -80,8 +85,9 @@ def test_tools(client):
 def test_tools_in_a_stream(client):
     arguments = {0: "", 1: ""}
     for chunk in ask(client, "twoTools", tools=[TOOL], stream=True):
-        for call in chunk.choices[0].delta.tool_calls or ():
-            arguments[call.index] += call.function.arguments or ""
+        for choice in chunk.choices:
+            for call in choice.delta.tool_calls or ():
+                arguments[call.index] += call.function.arguments or ""
     assert [json.loads(each) for each in arguments.values()] == [{"city": "mock"}] * 2
 
 
@@ -96,20 +102,21 @@ def test_the_other_endpoints(client):
 
 
 @pytest.mark.parametrize(
-    ("options", "model", "fields", "exception", "code"),
+    ("options", "model", "fields", "exception", "codes"),
     [
-        ({"api_key": "sk-wrong"}, "", {}, openai.AuthenticationError, "invalid_api_key"),
-        ({"api_key": STAGE["poorKey"]}, "", {}, openai.RateLimitError, "insufficient_quota"),
-        ({}, "none", {}, openai.NotFoundError, "model_not_found"),
-        ({}, "", {"temperature": 3}, openai.BadRequestError, "decimal_above_max_value"),
-        ({}, "unprocessable", {}, openai.UnprocessableEntityError, None),
-        ({}, "busy", {}, openai.RateLimitError, "rate_limit_exceeded"),
+        ({"api_key": "sk-wrong"}, "", {}, openai.AuthenticationError, {"invalid_api_key"}),
+        ({"api_key": STAGE["poorKey"]}, "", {}, openai.RateLimitError, {"insufficient_quota"}),
+        ({}, "none", {}, openai.NotFoundError, {"model_not_found"}),
+        ({}, "", {"temperature": 3}, openai.BadRequestError, {"decimal_above_max_value"}),
+        # Azure's code for what has no name is the status.
+        ({}, "unprocessable", {}, openai.UnprocessableEntityError, {None, "422"}),
+        ({}, "busy", {}, openai.RateLimitError, {"rate_limit_exceeded"}),
     ],
 )
-def test_errors(options, model, fields, exception, code):
+def test_errors(options, model, fields, exception, codes):
     with client_of(**options) as client, pytest.raises(exception) as caught:
-        ask(client, model or "gpt-4o-mini", **fields)
-    assert caught.value.code == code
+        ask(client, model or "plain", **fields)
+    assert caught.value.code in codes
     assert caught.value.request_id.startswith("req_")
 
 
@@ -118,7 +125,7 @@ def test_a_stream_that_breaks_raises(client, model):
     said = ""
     with pytest.raises(openai.APIError):
         for chunk in ask(client, model, stream=True):
-            said += chunk.choices[0].delta.content or ""
+            said += text_of(chunk)
     assert said.strip() == "The quick"
 
 
