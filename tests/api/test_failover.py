@@ -1,5 +1,7 @@
 """Several upstreams for one model: who is asked, who follows, and who pays for what."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +12,10 @@ import openai
 import pytest
 
 from billing.models import Entry, Price
+from providers.breaker import FAILURES_MAX
 from providers.models import Alias, Model, Route, Upstream
 from runestone.local.mock_provider.process import MockProvider
+from runestone.local.throwaway import ThrowawayServers
 from tests.cast import Account, wait_until_served
 from tests.gateway_process import GatewayProcess
 
@@ -23,11 +27,15 @@ SLOW = 1.0
 Ways = Callable[..., str]
 
 
+# It repeats, and learns from failures.
+LEARNING = {"RUNESTONE_REPETITIONS_MAX": "1", "RUNESTONE_BREAKERS_ENABLED": "true"}
+# What one gateway has found out, others know after so long.
+NOTICE_SECONDS = 1.0
+
+
 @pytest.fixture(scope="module")
 def gateway(live_database_url: str) -> Iterator[GatewayProcess]:
-    """One that repeats, and learns from failures."""
-    options = {"RUNESTONE_REPETITIONS_MAX": "1", "RUNESTONE_BREAKERS_ENABLED": "true"}
-    with GatewayProcess(live_database_url, **options) as running:
+    with GatewayProcess(live_database_url, **LEARNING) as running:
         yield running
 
 
@@ -233,6 +241,58 @@ def test_if_the_only_one_is_left_alone_the_caller_hears_for_how_long(
             ask(client, model)
     assert (caught.value.status_code, caught.value.code) == (503, "upstream_unavailable")
     assert int(caught.value.response.headers["retry-after"]) >= 1
+
+
+# Several gateways, and Redis.
+
+
+def test_what_one_gateway_finds_out_the_other_knows(
+    live_database_url: str, client: openai.OpenAI, acme: Account, ways: Ways
+):
+    model = ways("error=500", "")
+    with (
+        GatewayProcess(live_database_url, **LEARNING) as other,
+        acme.client(other.url) as elsewhere,
+    ):
+        wait_until_served(elsewhere, model)
+        for _ in range(FAILURES_MAX):
+            assert ask(client, model).provider[-1] == "b"
+        time.sleep(NOTICE_SECONDS)
+        for _ in range(5):
+            assert ask(elsewhere, model).provider[-1] == "b"
+    assert letters(acme.settled()).count("a") == FAILURES_MAX
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[ThrowawayServers]:
+    servers = ThrowawayServers()
+    servers.start(postgres=False)
+    yield servers
+    servers.stop()
+
+
+def test_without_redis_calls_are_rescued_and_breakers_open_all_the_same(
+    live_database_url: str,
+    acme: Account,
+    ways: Ways,
+    own_valkey: ThrowawayServers,
+    mock_provider: MockProvider,
+):
+    failing = ways("error=500", "")
+    once = ways(f"error=503;first=1;message={uuid4().hex}")
+    with (
+        GatewayProcess(live_database_url, REDIS_URL=own_valkey.redis_url, **LEARNING) as alone,
+        acme.client(alone.url) as caller,
+    ):
+        wait_until_served(caller, once)
+        assert own_valkey.valkey.process is not None
+        os.kill(own_valkey.valkey.process.pid, signal.SIGKILL)
+        assert ask(caller, once).provider[-1] == "a"
+        for _ in range(20):
+            assert ask(caller, failing).provider[-1] == "b"
+    lines = acme.settled(22)
+    assert letters([line for line in lines if line.model == failing]).count("a") == FAILURES_MAX
+    assert owed(lines, mock_provider)
 
 
 # Bounds.

@@ -33,11 +33,21 @@ ANSWER = {
     "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
 }
 
+LIMITED = {"error": {"message": "Slow down.", "type": "requests", "code": "rate_limit_exceeded"}}
+
 
 class Vendor(ThreadingHTTPServer):
-    """Answers every call, and remembers the key of the last one."""
+    """Answers every call unless its key has reached its limit, and remembers the keys in order."""
 
-    key = ""
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.keys: list[str] = []
+        # Seconds to wait, by key.
+        self.limited: dict[str, int] = {}
+
+    @property
+    def key(self) -> str:
+        return self.keys[-1]
 
     @property
     def url(self) -> str:
@@ -50,9 +60,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
-        self.server.key = self.headers.get("authorization", "").removeprefix("Bearer ")
-        body = json.dumps(ANSWER).encode()
-        self.send_response(200)
+        key = self.headers.get("authorization", "").removeprefix("Bearer ")
+        self.server.keys.append(key)
+        wait = self.server.limited.get(key)
+        body = json.dumps(ANSWER if wait is None else LIMITED).encode()
+        self.send_response(200 if wait is None else 429)
+        if wait is not None:
+            self.send_header("retry-after", str(wait))
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -64,7 +78,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def vendor() -> Iterator[Vendor]:
-    with Vendor(("127.0.0.1", 0), Handler) as server:
+    with Vendor() as server:
         serving = Thread(target=server.serve_forever, daemon=True)
         serving.start()
         yield server
@@ -134,7 +148,58 @@ def test_a_stranger_is_not_served_where_there_is_only_anothers(
     with acme.client(gateway.url) as owner, globex.client(gateway.url) as stranger:
         wait_until_served(owner, model)
         assert goes_with(vendor, owner, model) == "sk-acme"
-        vendor.key = "none"
+        vendor.keys.clear()
         with pytest.raises(openai.APIStatusError):
             goes_with(vendor, stranger, model)
-        assert vendor.key == "none"
+        assert vendor.keys == []
+
+
+# A key that has reached its limit.
+
+
+@pytest.fixture
+def own_keys(acme: Account, upstream: Upstream, client: openai.OpenAI) -> str:
+    """A model's name: Acme has two keys there, and may not use the operator's."""
+    upstream.add_credential("sk-shared")
+    for key in ("sk-one", "sk-two"):
+        upstream.add_credential(key, tenant=acme.tenant, name=key)
+    model = add_mock_model(f"m-{upstream.slug}", "m", upstream=upstream).name
+    wait_until_served(client, model)
+    return model
+
+
+def test_another_key_takes_over_at_once(
+    client: openai.OpenAI, acme: Account, vendor: Vendor, own_keys: str
+):
+    vendor.limited["sk-one"] = 60
+    # Whichever of them has its turn.
+    assert [goes_with(vendor, client, own_keys) for _ in range(2)] == ["sk-two"] * 2
+    assert vendor.keys.count("sk-one") == 1
+    assert "sk-shared" not in vendor.keys
+    refused, *served = sorted(acme.lines(3), key=lambda line: line.status != 429)
+    assert (refused.kind, refused.amount_pico, refused.byok) == ("void", 0, True)
+    assert [line.status for line in served] == [200, 200]
+
+
+def test_it_is_used_again_once_it_has_rested(client: openai.OpenAI, vendor: Vendor, own_keys: str):
+    vendor.limited["sk-one"] = 1
+    for _ in range(2):
+        goes_with(vendor, client, own_keys)
+    vendor.limited.clear()
+    vendor.keys.clear()
+    time.sleep(1)
+    assert {goes_with(vendor, client, own_keys) for _ in range(2)} == {"sk-one", "sk-two"}
+
+
+def test_if_all_are_limited_the_caller_hears_how_long(
+    client: openai.OpenAI, vendor: Vendor, own_keys: str
+):
+    vendor.limited |= {"sk-one": 60, "sk-two": 50}
+    with pytest.raises(openai.RateLimitError):
+        goes_with(vendor, client, own_keys)
+    assert sorted(vendor.keys) == ["sk-one", "sk-two"]
+    # Nobody is asked any more, and what is told is when the first of them has rested.
+    with pytest.raises(openai.RateLimitError) as caught:
+        goes_with(vendor, client, own_keys)
+    assert 45 <= int(caught.value.response.headers["retry-after"]) <= 50
+    assert len(vendor.keys) == 2
