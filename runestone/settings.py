@@ -89,9 +89,9 @@ RUNESTONE_IDLE_SECONDS_MAX = env.float("RUNESTONE_IDLE_SECONDS_MAX", 120.0)
 RUNESTONE_TOTAL_SECONDS_MAX = env.float("RUNESTONE_TOTAL_SECONDS_MAX", 600.0)
 # How long an answer is read on whose caller hung up, for tenants that want its real usage.
 RUNESTONE_DRAIN_SECONDS_MAX = env.float("RUNESTONE_DRAIN_SECONDS_MAX", 15.0)
-# By which rule one of several upstreams is chosen, unless a tenant or a request says otherwise.
 # A look into the cache takes less than a millisecond; for so long it is waited for.
 RUNESTONE_CACHE_LOOK_SECONDS_MAX = env.float("RUNESTONE_CACHE_LOOK_SECONDS_MAX", 0.05)
+# By which rule one of several upstreams is chosen, unless a tenant or a request says otherwise.
 RUNESTONE_ROUTER_POLICY = env.str("RUNESTONE_ROUTER_POLICY", default="default")
 if RUNESTONE_ROUTER_POLICY not in list(RoutingPolicy):
     raise ImproperlyConfigured(f"RUNESTONE_ROUTER_POLICY is one of {', '.join(RoutingPolicy)}")

@@ -42,6 +42,8 @@ class Life:
         return total(self.net), total(held)
 
     def verdict(self, wanted):
+        if wanted == 0:
+            return 0
         used = sum(self.posted_and_pending())
         full = [
             budget.id for budget in self.hard if wanted is None or used + wanted > budget.limit_pico
