@@ -346,6 +346,7 @@ class Attempt:
             ),
             counted=counted(asked),
             streamed=asked.request.streams,
+            end_user=asked.request.end_user,
             number=self._number,
             byok=self._key is not None and self._key.tenant_id is not None,
             routing=None if self._attempts.are_recorded else self._order.decision.told(),

@@ -167,6 +167,7 @@ class Pipeline:
             api_key_id=caller.api_key_id,
             upstream=kept.upstream,
             model=kept.model,
+            end_user=question.asked.request.end_user,
             saved_pico=tariff.cost(kept.usage, datetime.now(UTC)).amount_pico,
             streamed=question.asked.request.streams,
         )

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
+from billing import end_users
 from billing.holds import Accountant, Attempt, Hold, Line
 from billing.pricing import Tariff
 from runestone.lib.ids import uuid7
@@ -28,6 +29,7 @@ class CachedHold(Hold):
         api_key_id: int,
         upstream: str,
         model: str,
+        end_user: str | None,
         saved_pico: int | None,
         streamed: bool,
     ) -> None:
@@ -39,6 +41,7 @@ class CachedHold(Hold):
             api_key_id=api_key_id,
             upstream=upstream,
             model=model,
+            end_user=end_users.bounded(end_user),
             service_tier=STANDARD,
             attempt=1,
             byok=False,

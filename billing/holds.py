@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from billing import budgets
+from billing import budgets, end_users
 from billing.instances import Instance
 from billing.pricing import Most, PriceBook, Tariff
 from runestone.lib.batching import Batcher
@@ -34,8 +34,9 @@ from runestone.lib.usage import NOTHING_USED, Usage, UsageSource
 SETTLE_RETRY_SECONDS_MAX = 2.0
 # Held by settles while the database is away: as many as there were calls in flight.
 SETTLES_WAITING_MAX = 1_000_000
-# A new window is needed once a period; a second miss in a row means that something is wrong.
-WINDOW_ATTEMPTS_MAX = 3
+# Windows are opened one at a time, each once a period. A call that misses more in a row than it
+# can have budgets, within reason, means that something is wrong.
+WINDOW_ATTEMPTS_MAX = 32
 # The status on the line of a call whose caller hung up (nginx's convention).
 CLIENT_CLOSED_REQUEST = 499
 
@@ -57,6 +58,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     api_key_id: int
     upstream: str
     model: str
+    end_user: str | None
     service_tier: str
     attempt: int
     byok: bool
@@ -236,16 +238,18 @@ class Accountant:
         most: Most,
         counted: Usage,
         streamed: bool,
+        end_user: str | None = None,
         number: int = 1,
         byok: bool = False,
         routing: dict[str, Any] | None = None,
     ) -> Hold:
         """Money for the most this attempt can cost, to be entered: `async with … as hold`.
 
-        `counted` is what to charge for its input should the provider report no usage. `number` is
-        the attempt's among those of its request; `byok`, whether it uses the tenant's own key at
-        the provider; `routing`, how the upstream was chosen. Entering raises BudgetExhausted,
-        ModelNotPriced or Unavailable, and then no money is held.
+        `counted` is what to charge for its input should the provider report no usage. `end_user` is
+        whom the caller makes the call for, if it says so; `number`, the attempt's among those of
+        its request; `byok`, whether it uses the tenant's own key at the provider; `routing`, how
+        the upstream was chosen. Entering raises BudgetExhausted, ModelNotPriced or Unavailable,
+        and then no money is held.
         """
         admitted = datetime.now(UTC)
         tariff = self._prices.tariff(upstream, model)
@@ -257,6 +261,7 @@ class Accountant:
             api_key_id=api_key_id,
             upstream=upstream,
             model=model,
+            end_user=end_users.bounded(end_user),
             service_tier=counted.service_tier,
             attempt=number,
             byok=byok,
@@ -295,8 +300,8 @@ class Accountant:
                 return
             if verdict > 0:
                 raise await self._refusal(attempt, verdict)
-            await budgets.open_window(self._instance_connection, -verdict)
-        raise Unavailable("The budget's window could not be opened.")
+            await budgets.open_window(self._instance_connection, -verdict, attempt.end_user)
+        raise Unavailable("The windows of its budgets could not be opened.")
 
     def _void_if_granted(self, done: "asyncio.Future[int]", hold: Hold) -> None:
         if done.cancelled() or done.exception() is not None or done.result() == _GRANTED:
@@ -308,7 +313,7 @@ class Accountant:
                 f"The model `{attempt.model}` has no price yet for something that this call may "
                 "use (text in, text out, or audio), so it cannot be used under a hard budget."
             )
-        budget = await budgets.describe(self._instance_connection, budget_id)
+        budget = await budgets.describe(self._instance_connection, budget_id, attempt.end_user)
         return BudgetExhausted(
             "You exceeded your current quota: this call could cost more than what is left of "
             f"{budget}."

@@ -5,19 +5,43 @@
 -- Planner settings: with default plans these functions scan the windows and holds sequentially
 -- through hash joins (4.0 ms instead of 0.5 ms a call). tests/billing/test_plans.py guards them.
 
--- The budgets that a call counts against: its tenant's, its project's and its key's, all at once.
-CREATE OR REPLACE FUNCTION billing_budgets_of(tenant bigint, project bigint, api_key bigint)
-RETURNS SETOF billing_budget LANGUAGE sql STABLE
+-- A new database runs this file before the migrations that add what its functions read.
+SET LOCAL check_function_bodies = off;
+
+-- The budgets that a call counts against, all at once: its tenant's, its project's and its key's,
+-- for all models or for the one called. Each with its window of this moment; null if it has none.
+-- A budget per end user has one window for each of them, and one for the calls that name nobody.
+CREATE OR REPLACE FUNCTION billing_windows_of(
+    payer bigint, payers_project bigint, payers_key bigint, called text, spender text,
+    moment timestamptz)
+RETURNS TABLE (budget_id bigint, window_id bigint) LANGUAGE sql STABLE
 AS $$
-    SELECT * FROM billing_budget b
-    WHERE b.tenant_id = tenant AND b.active
-      AND (b.project_id IS NULL OR b.project_id = project)
-      AND (b.api_key_id IS NULL OR b.api_key_id = api_key);
+    SELECT b.id, w.id
+    FROM billing_budget b
+    LEFT JOIN LATERAL (
+        -- The latest first: what has been open before is not read again.
+        SELECT id FROM billing_budgetwindow
+        WHERE budget_id = b.id AND starts <= moment AND ends > moment
+          AND end_user = CASE WHEN b.per_end_user THEN coalesce(spender, '') ELSE '' END
+        ORDER BY starts DESC LIMIT 1) w ON true
+    WHERE b.tenant_id = payer AND b.active
+      AND (b.project_id IS NULL OR b.project_id = payers_project)
+      AND (b.api_key_id IS NULL OR b.api_key_id = payers_key)
+      AND (b.model = '' OR b.model = called);
+$$;
+
+-- By how much raises lift a budget's limit at this moment.
+CREATE OR REPLACE FUNCTION billing_raised(raised_budget bigint, moment timestamptz) RETURNS numeric
+LANGUAGE sql STABLE
+AS $$
+    SELECT coalesce(sum(extra_pico), 0) FROM billing_budgetraise
+    WHERE budget_id = raised_budget AND starts <= moment AND ends > moment;
 $$;
 
 -- Reserves money for attempts, in order of arrival. Each element of `attempts`:
---   {id, request_id, tenant_id, project_id, api_key_id, upstream, model, service_tier, attempt, byok,
---    amount_pico (null where no price is known), estimate_pico (null likewise)}
+--   {id, request_id, tenant_id, project_id, api_key_id, upstream, model, end_user (null: nobody is
+--    named), service_tier, attempt, byok, amount_pico (null where no price is known),
+--    estimate_pico (null likewise)}
 -- Returns per attempt: 0 granted (its hold is a row now); b > 0 refused by hard budget b;
 -- b < 0 budget -b has no window for this moment yet (open it and ask again). What costs nothing,
 -- as a cached answer does, is granted even where a hard budget is exhausted or overdrawn.
@@ -31,9 +55,10 @@ DECLARE
     -- One element per pair of an attempt and a budget that it counts against.
     numbers int[];
     budgets bigint[];
+    windows bigint[];
     amounts bigint[];
-    -- The windows under our lock. One that somebody opens meanwhile counts as missing.
-    locked bigint[];
+    -- When the windows were ours: a raise that ended while we waited for them is over.
+    decided timestamptz;
     results bigint[] := '{}';
     verdict bigint;
 BEGIN
@@ -41,28 +66,37 @@ BEGIN
         RAISE EXCEPTION 'gateway instance % is fenced', owner USING ERRCODE = 'RS001';
     END IF;
 
-    SELECT array_agg(a.number), array_agg(b.id), array_agg(a.amount_pico)
-      INTO numbers, budgets, amounts
-      FROM ROWS FROM (json_to_recordset(attempts) AS (tenant_id bigint, project_id bigint,
-                                                      api_key_id bigint, amount_pico bigint))
-           WITH ORDINALITY AS a(tenant_id, project_id, api_key_id, amount_pico, number),
-           LATERAL billing_budgets_of(a.tenant_id, a.project_id, a.api_key_id) b;
+    -- From here on a window that somebody opens meanwhile counts as missing.
+    SELECT array_agg(a.number), array_agg(f.budget_id), array_agg(f.window_id),
+           array_agg(a.amount_pico)
+      INTO numbers, budgets, windows, amounts
+      FROM ROWS FROM (json_to_recordset(attempts) AS (
+               tenant_id bigint, project_id bigint, api_key_id bigint, model text, end_user text,
+               amount_pico bigint))
+           WITH ORDINALITY
+           AS a(tenant_id, project_id, api_key_id, model, end_user, amount_pico, number),
+           LATERAL billing_windows_of(
+               a.tenant_id, a.project_id, a.api_key_id, a.model, a.end_user, moment) f;
 
-    SELECT array_agg(w.id) INTO locked FROM (
-        SELECT w.id FROM billing_budgetwindow w
-        WHERE w.budget_id = ANY(budgets) AND w.starts <= moment AND w.ends > moment
-        ORDER BY w.id FOR NO KEY UPDATE) w;
+    PERFORM FROM billing_budgetwindow w WHERE w.id = ANY(windows)
+      ORDER BY w.id FOR NO KEY UPDATE;
+    decided := clock_timestamp();
 
-    -- The common case: there is room for the whole batch, and one statement books it.
+    -- The common case: there is room for the whole batch, and one statement books it. Raises are
+    -- looked up only where the plain limit is in the way.
     IF NOT EXISTS (
-        SELECT FROM (SELECT p.budget_id, sum(p.amount) AS amount, bool_or(p.amount IS NULL) AS unpriced
-                     FROM unnest(budgets, amounts) p(budget_id, amount) GROUP BY 1) wanted
+        SELECT FROM (SELECT p.budget_id, p.window_id, sum(p.amount) AS amount,
+                            bool_or(p.amount IS NULL) AS unpriced
+                     FROM unnest(budgets, windows, amounts) p(budget_id, window_id, amount)
+                     GROUP BY 1, 2) wanted
         JOIN billing_budget b ON b.id = wanted.budget_id
-        LEFT JOIN billing_budgetwindow w ON w.budget_id = b.id AND w.id = ANY(locked)
+        LEFT JOIN billing_budgetwindow w ON w.id = wanted.window_id
         WHERE w.id IS NULL OR (b.hard AND (wanted.unpriced OR (wanted.amount > 0
-              AND w.posted_pico + w.pending_pico + wanted.amount > w.limit_pico))))
+              AND w.posted_pico + w.pending_pico + wanted.amount > w.limit_pico
+              AND w.posted_pico + w.pending_pico + wanted.amount
+                  > w.limit_pico + billing_raised(b.id, decided)))))
     THEN
-        PERFORM billing_book_holds(owner, attempts, locked, moment);
+        PERFORM billing_book_holds(owner, attempts, windows, moment);
         RETURN array_fill(0::bigint, ARRAY[json_array_length(attempts)]);
     END IF;
 
@@ -70,17 +104,19 @@ BEGIN
     FOR number IN 1..json_array_length(attempts) LOOP
         SELECT coalesce(min(CASE WHEN w.id IS NULL THEN -b.id END),
                         min(CASE WHEN b.hard AND (p.amount IS NULL OR (p.amount > 0
-                                   AND w.posted_pico + w.pending_pico + p.amount > w.limit_pico))
+                                   AND w.posted_pico + w.pending_pico + p.amount > w.limit_pico
+                                   AND w.posted_pico + w.pending_pico + p.amount
+                                       > w.limit_pico + billing_raised(b.id, decided)))
                             THEN b.id END),
                         0)
           INTO verdict
-          FROM unnest(numbers, budgets, amounts) p(attempt, budget_id, amount)
+          FROM unnest(numbers, budgets, windows, amounts) p(attempt, budget_id, window_id, amount)
           JOIN billing_budget b ON b.id = p.budget_id
-          LEFT JOIN billing_budgetwindow w ON w.budget_id = b.id AND w.id = ANY(locked)
+          LEFT JOIN billing_budgetwindow w ON w.id = p.window_id
           WHERE p.attempt = number;
         IF verdict = 0 THEN
             PERFORM billing_book_holds(
-                owner, json_build_array(attempts -> (number - 1)), locked, moment);
+                owner, json_build_array(attempts -> (number - 1)), windows, moment);
         END IF;
         results := results || verdict;
     END LOOP;
@@ -99,19 +135,19 @@ AS $$
 BEGIN
     WITH booked AS (
         INSERT INTO billing_hold (id, request_id, tenant_id, project_id, api_key_id, upstream,
-                                  model, service_tier, attempt, byok, amount_pico, estimate_pico,
-                                  instance_id, created, windows)
+                                  model, end_user, service_tier, attempt, byok, amount_pico,
+                                  estimate_pico, instance_id, created, windows)
         SELECT a.id, a.request_id, a.tenant_id, a.project_id, a.api_key_id, a.upstream,
-               a.model, a.service_tier, a.attempt, a.byok, coalesce(a.amount_pico, 0),
+               a.model, a.end_user, a.service_tier, a.attempt, a.byok, coalesce(a.amount_pico, 0),
                a.estimate_pico, owner, moment,
-               ARRAY(SELECT w.id
-                     FROM billing_budgets_of(a.tenant_id, a.project_id, a.api_key_id) b
-                     JOIN billing_budgetwindow w ON w.budget_id = b.id AND w.id = ANY(locked)
-                     ORDER BY w.id)
+               ARRAY(SELECT f.window_id
+                     FROM billing_windows_of(a.tenant_id, a.project_id, a.api_key_id, a.model,
+                                             a.end_user, moment) f
+                     WHERE f.window_id = ANY(locked) ORDER BY f.window_id)
         FROM json_to_recordset(attempts) AS a(
             id uuid, request_id uuid, tenant_id bigint, project_id bigint, api_key_id bigint,
-            upstream text, model text, service_tier text, attempt smallint, byok boolean,
-            amount_pico bigint, estimate_pico bigint)
+            upstream text, model text, end_user text, service_tier text, attempt smallint,
+            byok boolean, amount_pico bigint, estimate_pico bigint)
         RETURNING windows, amount_pico)
     UPDATE billing_budgetwindow w SET pending_pico = w.pending_pico + held.amount
     FROM (SELECT unnest(windows) AS window_id, sum(amount_pico) AS amount
@@ -155,14 +191,14 @@ BEGIN
     ), entry AS (
         INSERT INTO billing_entry (
             id, created, posted, kind, request_id, tenant_id, project_id, api_key_id, upstream,
-            model, windows, amount_pico, price_state, price_ids, held_pico, input_tokens,
+            model, end_user, windows, amount_pico, price_state, price_ids, held_pico, input_tokens,
             cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, input_audio_tokens,
             output_tokens, reasoning_tokens, output_audio_tokens, web_searches, service_tier,
             usage_source, status, error, streamed, upstream_request_id, first_byte_ms, duration_ms,
             attempt, byok, saved_pico, routing)
         SELECT
             h.id, h.created, clock_timestamp(), l.kind, h.request_id, h.tenant_id, h.project_id,
-            h.api_key_id, h.upstream, h.model, h.windows, l.amount_pico, l.price_state,
+            h.api_key_id, h.upstream, h.model, h.end_user, h.windows, l.amount_pico, l.price_state,
             ARRAY(SELECT json_array_elements_text(l.price_ids)::bigint), h.amount_pico,
             l.input_tokens, l.cached_input_tokens, l.cache_write_tokens, l.cache_write_1h_tokens,
             l.input_audio_tokens, l.output_tokens, l.reasoning_tokens, l.output_audio_tokens,
@@ -229,14 +265,14 @@ BEGIN
     ), entry AS (
         INSERT INTO billing_entry (
             id, created, posted, kind, corrects, request_id, tenant_id, project_id, api_key_id,
-            upstream, model, windows, amount_pico, price_state, price_ids, held_pico, input_tokens,
-            cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, input_audio_tokens,
-            output_tokens, reasoning_tokens, output_audio_tokens, web_searches, service_tier,
-            usage_source, status, error, streamed, upstream_request_id, first_byte_ms, duration_ms,
-            attempt, byok)
+            upstream, model, end_user, windows, amount_pico, price_state, price_ids, held_pico,
+            input_tokens, cached_input_tokens, cache_write_tokens, cache_write_1h_tokens,
+            input_audio_tokens, output_tokens, reasoning_tokens, output_audio_tokens,
+            web_searches, service_tier, usage_source, status, error, streamed, upstream_request_id,
+            first_byte_ms, duration_ms, attempt, byok)
         SELECT
             gen_random_uuid(), o.created, clock_timestamp(), 'correction', o.id, o.request_id,
-            o.tenant_id, o.project_id, o.api_key_id, o.upstream, o.model, o.windows,
+            o.tenant_id, o.project_id, o.api_key_id, o.upstream, o.model, o.end_user, o.windows,
             -- A price that is unknown now says nothing about what was charged before.
             CASE WHEN b.amount_pico IS NULL AND k.amount_pico IS NULL THEN NULL
                  ELSE coalesce(b.amount_pico, k.amount_pico) - coalesce(k.amount_pico, 0) END,
@@ -319,11 +355,16 @@ BEGIN
     RETURN coalesce(array_length(billing_settle(lines), 1), 0);
 END $$;
 
--- An operator's new limit holds for the window that is open, too, however it was set.
+-- An operator's new limit holds for the windows that are open, too, however it was set.
 CREATE OR REPLACE FUNCTION billing_limit_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    -- One for each end user, it may be: locked in order, as everywhere.
+    open bigint[] := ARRAY(
+        SELECT id FROM billing_budgetwindow
+        WHERE budget_id = NEW.id AND starts <= clock_timestamp() AND ends > clock_timestamp()
+        ORDER BY id FOR NO KEY UPDATE);
 BEGIN
-    UPDATE billing_budgetwindow SET limit_pico = NEW.limit_pico
-    WHERE budget_id = NEW.id AND starts <= clock_timestamp() AND ends > clock_timestamp();
+    UPDATE billing_budgetwindow SET limit_pico = NEW.limit_pico WHERE id = ANY(open);
     RETURN NULL;
 END $$;
 

@@ -5,6 +5,7 @@ provider is called. Settling deletes the hold and writes the **entry**, the ledg
 statement (`holds.sql`). Entries are never changed or deleted; a repair is another entry.
 """
 
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, ClassVar, NamedTuple, NoReturn
@@ -17,11 +18,13 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from billing.end_users import END_USER_CHARACTERS_MAX
 from billing.periods import Period
 from billing.pricing import Rate, rate
 from runestone.lib import usage
 from runestone.lib.fields import PicoField, PicoSumField
 from runestone.lib.ids import uuid7
+from runestone.lib.money import format_usd
 from runestone.lib.usage import Component
 from tenants.models import ApiKey, Project, Tenant
 
@@ -222,7 +225,11 @@ class PriceProposal(models.Model):
 
 
 class Budget(models.Model):
-    """A limit on spending per period: of a tenant, or of one project or key within it."""
+    """A limit on spending per period: of a tenant, or of one project or key within it.
+
+    With a model it counts that model's calls alone. Per end user, it is the limit of each of them:
+    one row, and a window for everybody who calls.
+    """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="budgets")
     project = models.ForeignKey(
@@ -230,6 +237,15 @@ class Budget(models.Model):
     )
     api_key = models.ForeignKey(
         ApiKey, on_delete=models.PROTECT, related_name="budgets", null=True, blank=True
+    )
+    model = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="The model's canonical name: only its calls count. Empty: all models.",
+    )
+    per_end_user = models.BooleanField(
+        default=False,
+        help_text="Each end user has this limit for himself; calls that name none share one.",
     )
     period = models.CharField(max_length=8, choices=Period, default=Period.MONTH)
     limit_pico = PicoSumField(validators=[MinValueValidator(0)])
@@ -250,8 +266,17 @@ class Budget(models.Model):
         ]
 
     def __str__(self) -> str:
-        scope = self.api_key or self.project or self.tenant
+        scope = str(self.api_key or self.project or self.tenant)
+        if self.model:
+            scope += f", {self.model}"
+        if self.per_end_user:
+            scope += ", each end user"
         return f"{scope}, {self.get_period_display().lower()}"
+
+    def raised_at(self, moment: datetime) -> int:
+        """By how much raises lift the limit then, as `billing_raised` says."""
+        in_force = [each for each in self.raises.all() if each.starts <= moment < each.ends]
+        return sum(each.extra_pico for each in in_force)
 
     def clean(self) -> None:
         for field in ("project", "api_key"):
@@ -260,10 +285,48 @@ class Budget(models.Model):
                 raise ValidationError({field: "It belongs to another tenant."})
 
 
+class BudgetRaise(models.Model):
+    """So much more for a while. `holds.sql` adds what is in force to the limit at every decision.
+
+    So it ends by itself, to the moment, and no job has to be in time. What was granted until then
+    stays granted; nothing more is, before there is room under the plain limit.
+    """
+
+    budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="raises")
+    extra_pico = PicoSumField(validators=[MinValueValidator(1)])
+    starts = models.DateTimeField(default=timezone.now)
+    ends = models.DateTimeField(help_text="Exclusive.")
+    reason = models.CharField(max_length=200)
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", editable=False
+    )
+    created = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["-starts"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(extra_pico__gt=0), name="raise_raises"),
+            models.CheckConstraint(condition=Q(ends__gt=F("starts")), name="raise_has_length"),
+            models.CheckConstraint(condition=~Q(reason=""), name="raise_has_a_reason"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{format_usd(self.extra_pico)} more until {self.ends:%Y-%m-%d %H:%M} UTC"
+
+
 class BudgetWindow(models.Model):
-    """One period of a budget: what is posted (settled) and pending (held) in it."""
+    """One period of a budget: what is posted (settled) and pending (held) in it.
+
+    `limit_pico` is the plain limit, without raises.
+    """
 
     budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="windows")
+    end_user = models.CharField(
+        max_length=END_USER_CHARACTERS_MAX,
+        blank=True,
+        default="",
+        help_text="Whose it is, of a budget per end user. Empty: the calls that name none.",
+    )
     starts = models.DateTimeField()
     ends = models.DateTimeField(help_text="Exclusive.")
     limit_pico = PicoSumField()
@@ -273,7 +336,10 @@ class BudgetWindow(models.Model):
     class Meta:
         ordering: ClassVar = ["-starts"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["budget", "starts"], name="budget_window_once"),
+            # In this order: the window of an end user is found by one look into this index.
+            models.UniqueConstraint(
+                fields=["budget", "end_user", "starts"], name="budget_window_once"
+            ),
             models.CheckConstraint(condition=Q(ends__gt=F("starts")), name="window_has_length"),
             # No check of posted + pending against the limit: an operator may lower a limit below
             # what is spent, and settling must still work. The condition stands in holds.sql.
@@ -281,11 +347,17 @@ class BudgetWindow(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.budget} from {self.starts:%Y-%m-%d}"
+        whose = f" of {self.end_user}" if self.end_user else ""
+        return f"{self.budget}{whose} from {self.starts:%Y-%m-%d}"
 
-    @property
-    def remaining_pico(self) -> int:
-        remaining: int = self.limit_pico - self.posted_pico - self.pending_pico
+    def limit_at(self, moment: datetime) -> int:
+        """The limit, with what raises it then if it is open then."""
+        is_open = self.starts <= moment < self.ends
+        limit: int = self.limit_pico + (self.budget.raised_at(moment) if is_open else 0)
+        return limit
+
+    def remaining_at(self, moment: datetime) -> int:
+        remaining: int = self.limit_at(moment) - self.posted_pico - self.pending_pico
         return remaining
 
 
@@ -318,6 +390,9 @@ class Hold(models.Model):
     upstream = models.CharField(max_length=63)
     model = models.CharField(max_length=200)
     windows = ArrayField(models.BigIntegerField(), default=list)
+    end_user = models.CharField(  # noqa: DJ001 -- nobody named is not somebody without a name
+        max_length=END_USER_CHARACTERS_MAX, null=True
+    )
     service_tier = models.CharField(max_length=16, blank=True, help_text="The one asked for.")
     attempt = models.PositiveSmallIntegerField(default=1)
     byok = models.BooleanField(default=False)
@@ -377,6 +452,11 @@ class Entry(models.Model):
     api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, db_constraint=False)
     upstream = models.CharField(max_length=63)
     model = models.CharField(max_length=200)
+    end_user = models.CharField(  # noqa: DJ001 -- as in holds
+        max_length=END_USER_CHARACTERS_MAX,
+        null=True,
+        help_text="Whom the caller made the call for, as it said. Empty: it did not say.",
+    )
     windows = ArrayField(models.BigIntegerField(), default=list)
 
     amount_pico = PicoField(null=True, help_text="Empty only while no price is known.")

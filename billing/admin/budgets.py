@@ -17,6 +17,8 @@ from unfold.contrib.filters.admin import (
 from unfold.datasets import BaseDataset
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from billing.admin.ledger_filters import EndUserFilter, ModelNameFilter
+from billing.admin.raises import RaiseInline
 from billing.models import Budget, BudgetWindow
 from runestone.admin.parts import EMPTY, DeskAdmin, ReadOnlyAdmin, TabAdmin, column, usd
 from runestone.lib.money import format_usd, pico_from_usd
@@ -40,7 +42,9 @@ class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
 
     class Meta:
         model = Budget
-        fields: ClassVar = ["tenant", "project", "api_key", "period", "hard", "active"]
+        fields: ClassVar = [
+            "tenant", "project", "api_key", "model", "per_end_user", "period", "hard", "active",
+        ]  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -59,6 +63,7 @@ class BudgetWindowColumns(ReadOnlyAdmin):
     list_display: tuple[str, ...] = (
         "starts",
         "ends",
+        "end_user",
         "limit",
         "posted",
         "pending",
@@ -66,9 +71,12 @@ class BudgetWindowColumns(ReadOnlyAdmin):
         "use",
     )
 
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).prefetch_related("budget__raises")
+
     @column("limit", ordering="limit_pico")
     def limit(self, obj: BudgetWindow) -> SafeString:
-        return usd(obj.limit_pico)
+        return usd(obj.limit_at(timezone.now()))
 
     @column("posted", ordering="posted_pico")
     def posted(self, obj: BudgetWindow) -> SafeString:
@@ -80,7 +88,7 @@ class BudgetWindowColumns(ReadOnlyAdmin):
 
     @column("remaining")
     def remaining(self, obj: BudgetWindow) -> SafeString:
-        return usd(obj.remaining_pico)
+        return usd(obj.remaining_at(timezone.now()))
 
     @column("use")
     def use(self, obj: BudgetWindow) -> SafeString:
@@ -91,7 +99,7 @@ class BudgetWindows(BudgetWindowColumns, TabAdmin):
     """The windows of one budget, under its form."""
 
     list_per_page = 12
-    ordering = ("-starts",)
+    ordering = ("-starts", "-posted_pico")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).filter(budget_id=self.extra_context["object"])
@@ -105,43 +113,65 @@ class BudgetWindowsDataset(BaseDataset):  # type: ignore[misc]  # unfold ships n
 
 @admin.register(BudgetWindow)
 class BudgetWindowAdmin(BudgetWindowColumns):
-    list_display = ("budget", "starts", "limit", "posted", "pending", "use")
-    list_filter = (("budget__tenant", AutocompleteSelectFilter),)
+    list_display = ("budget", "end_user", "starts", "limit", "posted", "pending", "use")
+    list_filter = (("budget__tenant", AutocompleteSelectFilter), EndUserFilter)
     list_select_related = (
         "budget__tenant",
         "budget__project__tenant",
         "budget__api_key",
     )
     ordering = ("-starts", "budget")
-    fields = ("budget", ("starts", "ends"), ("limit", "posted"), ("pending", "remaining"), "use")
+    fields = (
+        "budget",
+        "end_user",
+        ("starts", "ends"),
+        ("limit", "posted"),
+        ("pending", "remaining"),
+        "use",
+    )
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related(*self.list_select_related)
 
 
 class BudgetColumns:
-    """Budgets with the window that is open now, in one query more for the whole list."""
+    """Budgets with the window that is open now, in two queries more for the whole list."""
 
     def get_queryset(self, request: HttpRequest) -> Any:
         now = timezone.now()
-        is_open = BudgetWindow.objects.filter(starts__lte=now, ends__gt=now)
+        # One for each end user would be too many to show, and to read.
+        is_open = BudgetWindow.objects.filter(
+            starts__lte=now, ends__gt=now, budget__per_end_user=False
+        )
         budgets = super().get_queryset(request)  # type: ignore[misc]  # a mixin for admins
         return budgets.select_related("tenant", "project__tenant", "api_key").prefetch_related(
-            Prefetch("windows", is_open, to_attr="open_windows")
+            "raises", Prefetch("windows", is_open, to_attr="open_windows")
         )
 
     @column("scope")
     def scope(self, obj: Budget) -> str:
+        scope = "Whole tenant"
         if obj.api_key is not None:
-            return f"Key {obj.api_key.name}"
-        return f"Project {obj.project.name}" if obj.project is not None else "Whole tenant"
+            scope = f"Key {obj.api_key.name}"
+        elif obj.project is not None:
+            scope = f"Project {obj.project.name}"
+        if obj.model:
+            scope += f", {obj.model}"
+        return f"{scope}, each end user" if obj.per_end_user else scope
 
     @column("limit", ordering="limit_pico")
     def limit(self, obj: Budget) -> SafeString:
-        return usd(obj.limit_pico)
+        raised = obj.raised_at(timezone.now())
+        limit = usd(obj.limit_pico + raised)
+        if not raised:
+            return limit
+        note = f"raised by {format_usd(raised)}"
+        return format_html('{}<small class="rs-warn">{}</small>', limit, note)
 
     @column("this period")
     def use(self, obj: Budget) -> SafeString:
+        if obj.per_end_user:
+            return format_html('<span class="rs-quiet">{}</span>', "one for each end user")
         windows: list[BudgetWindow] = vars(obj)["open_windows"]
         if not windows:
             return format_html('<span class="rs-quiet">{}</span>', "no calls yet")
@@ -160,19 +190,23 @@ class BudgetAdmin(BudgetColumns, DeskAdmin):
     list_display = ("scope", "tenant", "period", "limit", "use", "kind")
     list_filter = (
         ("tenant", AutocompleteSelectFilter),
+        ModelNameFilter,
+        ("per_end_user", BooleanRadioFilter),
         ("period", ChoicesDropdownFilter),
         ("active", BooleanRadioFilter),
     )
     search_fields = ("tenant__name", "project__name", "api_key__name")
     search_help_text = "Tenant, project or key"
     autocomplete_fields = ("tenant", "project", "api_key")
+    inlines = (RaiseInline,)
     change_form_datasets = (BudgetWindowsDataset,)
     fieldsets = (
         (
             "Scope",
             {
-                "fields": ("tenant", ("project", "api_key")),
-                "description": "The whole tenant, or one project or key within it.",
+                "fields": ("tenant", ("project", "api_key"), ("model", "per_end_user")),
+                "description": "The whole tenant, or one project or key within it; all models, or "
+                "one; altogether, or each end user.",
             },
         ),
         ("Limit", {"fields": (("limit", "period"), ("hard", "active"))}),
@@ -183,7 +217,17 @@ class BudgetAdmin(BudgetColumns, DeskAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Budget | None = None) -> Any:
         # Its windows counted for this scope and period.
-        return () if obj is None else ("tenant", "project", "api_key", "period")
+        scope = ("tenant", "project", "api_key", "model", "per_end_user", "period")
+        return () if obj is None else scope
+
+    def get_inlines(self, request: HttpRequest, obj: Budget | None) -> Any:
+        return () if obj is None else self.inlines
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        formset.save(commit=False)
+        for raised in formset.new_objects:
+            raised.by_id = request.user.pk
+        formset.save()
 
     def get_changeform_datasets(self, request: HttpRequest) -> Any:
         match = request.resolver_match
@@ -192,8 +236,9 @@ class BudgetAdmin(BudgetColumns, DeskAdmin):
 
 def meter(window: BudgetWindow) -> SafeString:
     """A bar of what is posted and what is pending, with the same in words below it."""
-    spent = _percent(window.posted_pico, window.limit_pico)
-    pending = _percent(window.pending_pico, window.limit_pico)
+    limit = window.limit_at(timezone.now())
+    spent = _percent(window.posted_pico, limit)
+    pending = _percent(window.pending_pico, limit)
     taken = spent + pending
     level = "over" if taken >= 100 else "near" if taken >= NEAR_PERCENT else "fine"
     return format_html(
@@ -203,7 +248,7 @@ def meter(window: BudgetWindow) -> SafeString:
         f"{taken} % of the limit",
         min(spent, 100),
         min(pending, 100 - min(spent, 100)),
-        _in_words(window, taken),
+        _in_words(limit, limit - window.posted_pico - window.pending_pico, taken),
     )
 
 
@@ -214,8 +259,8 @@ def _percent(part: int, whole: int) -> int:
     return -(-100 * part // whole)
 
 
-def _in_words(window: BudgetWindow, percent: int) -> str:
-    words = f"{percent} % · {format_usd(window.remaining_pico)} left"
-    if window.remaining_pico < 0:
-        words = f"{percent} % · {format_usd(-window.remaining_pico)} over"
-    return words if window.limit_pico else f"{EMPTY} · limit is $0.00"
+def _in_words(limit: int, remaining: int, percent: int) -> str:
+    words = f"{percent} % · {format_usd(remaining)} left"
+    if remaining < 0:
+        words = f"{percent} % · {format_usd(-remaining)} over"
+    return words if limit else f"{EMPTY} · limit is $0.00"

@@ -29,6 +29,7 @@ from unfold.datasets import BaseDataset
 from billing.admin.ledger_filters import (
     AttemptFilter,
     BetweenFilter,
+    EndUserFilter,
     ModelNameFilter,
     OutcomeFilter,
     RecentFilter,
@@ -170,6 +171,7 @@ class EntryAdmin(EntryColumns):
         ("api_key", AutocompleteSelectFilter),
         ModelNameFilter,
         UpstreamNameFilter,
+        EndUserFilter,
         OutcomeFilter,
         AttemptFilter,
         ("kind", ChoicesDropdownFilter),

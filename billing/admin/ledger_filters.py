@@ -105,6 +105,11 @@ class UpstreamNameFilter(NameFilter):
     parameter_name = "upstream"
 
 
+class EndUserFilter(NameFilter):
+    title = "end user (the full name)"
+    parameter_name = "end_user"
+
+
 def is_search(request: HttpRequest) -> bool:
     """A request's id has an index of its own, and no need of a window of time."""
     return bool(request.GET.get("q", "").strip())

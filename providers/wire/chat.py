@@ -254,6 +254,10 @@ class ChatRequest(GeneratingRequest, kw_only=True):
     web_search_options: JSONObject | None = None
 
     @property
+    def end_user(self) -> str | None:
+        return self.safety_identifier or self.user
+
+    @property
     def choices(self) -> int:
         return self.n or 1
 

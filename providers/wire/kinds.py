@@ -60,6 +60,11 @@ class ModelRequest(Struct, kw_only=True):
         return False
 
     @property
+    def end_user(self) -> str | None:
+        """Whom the call is made for, by the name that the caller gives."""
+        return self.user
+
+    @property
     def choices(self) -> int:
         """How many answers are generated, at most."""
         return 1

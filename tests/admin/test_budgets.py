@@ -1,11 +1,15 @@
 """Budgets are entered and shown in dollars, and stored in whole pico-dollars."""
 
+from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
-from billing.models import Budget, BudgetWindow
+from billing.models import Budget, BudgetRaise, BudgetWindow
 from tests.admin.conftest import House, Submit
 from tests.admin.conftest import fields_of as fields
 
@@ -70,3 +74,71 @@ def test_windows_show_what_is_left(desk: Client, house: House, django_assert_max
 def test_an_overrun_is_said_in_words(desk: Client, house: House):
     BudgetWindow.objects.update(posted_pico=101 * 10**12)
     assert "101 % · $1.00 over" in desk.get("/admin/billing/budget/").content.decode()
+
+
+def test_a_budget_of_a_model_for_each_end_user(desk: Client, house: House, submit: Submit):
+    new = {"tenant": house.tenant.pk, "limit": "1", "model": "gpt-4o", "per_end_user": "on"}
+    assert submit("/admin/billing/budget/add/", **new).status_code == 302
+    budget = Budget.objects.get(model="gpt-4o")
+    assert budget.per_end_user
+    assert (
+        "Whole tenant, gpt-4o, each end user" in desk.get("/admin/billing/budget/").content.decode()
+    )
+    submit(page(budget), model="other", per_end_user="")
+    budget.refresh_from_db()
+    assert (budget.model, budget.per_end_user) == ("gpt-4o", True)
+
+
+def raise_form(**changes: Any) -> dict[str, Any]:
+    now = timezone.now()
+    ends = now + timedelta(hours=2)
+    return {
+        "raises-TOTAL_FORMS": "1",
+        "raises-0-extra": "50.000000000001",
+        "raises-0-starts_0": f"{now:%Y-%m-%d}",
+        "raises-0-starts_1": f"{now:%H:%M:%S}",
+        "raises-0-ends_0": f"{ends:%Y-%m-%d}",
+        "raises-0-ends_1": f"{ends:%H:%M:%S}",
+        "raises-0-reason": "The launch.",
+        **changes,
+    }
+
+
+def test_a_raise_says_who_and_why(desk: Client, house: House, submit: Submit, ada: User):
+    assert submit(page(house.budget), **raise_form()).status_code == 302
+    raised = house.budget.raises.get()
+    assert (raised.extra_pico, raised.by, raised.reason) == (50 * 10**12 + 1, ada, "The launch.")
+    text = desk.get("/admin/billing/budget/").content.decode()
+    assert "$150.000000000001" in text
+    assert "raised by $50.000000000001" in text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"raises-0-reason": ""},
+        {"raises-0-extra": "0"},
+        {"raises-0-extra": "-1"},
+        {"raises-0-ends_0": "2001-01-01"},
+    ],
+    ids=["no-reason", "nothing", "negative", "over"],
+)
+def test_a_raise_that_makes_no_sense_is_refused(
+    house: House, submit: Submit, wrong: dict[str, str]
+):
+    assert submit(page(house.budget), **raise_form(**wrong)).status_code == 200
+    assert not BudgetRaise.objects.exists()
+
+
+def test_of_a_raise_that_stands_only_the_end_moves(house: House, submit: Submit):
+    submit(page(house.budget), **raise_form())
+    before = house.budget.raises.get()
+    over = {"raises-0-ends_0": "2001-01-01", "raises-0-extra": "999", "raises-0-reason": "Other."}
+    assert submit(page(house.budget), **over).status_code == 302
+    after = house.budget.raises.get()
+    assert (after.extra_pico, after.reason) == (before.extra_pico, before.reason)
+    assert abs(timezone.now() - after.ends) < timedelta(minutes=1)
+    # And then it is history.
+    later = {"raises-0-ends_0": "2099-01-01"}
+    submit(page(house.budget), **later)
+    assert house.budget.raises.get().ends == after.ends

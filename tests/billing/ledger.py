@@ -48,6 +48,7 @@ class Account:
             "api_key_id": self.api_key.id,
             "upstream": "nobody",
             "model": "m",
+            "end_user": None,
             "service_tier": "",
             "attempt": 1,
             "byok": False,
@@ -57,16 +58,16 @@ class Account:
         }
 
 
-def open_window(budget: Budget) -> BudgetWindow:
+def open_window(budget: Budget, end_user: str = "") -> BudgetWindow:
     starts, ends = bounds(budget.period, budget.tenant.zone, timezone.now())
     return BudgetWindow.objects.create(
-        budget=budget, starts=starts, ends=ends, limit_pico=budget.limit_pico
+        budget=budget, end_user=end_user, starts=starts, ends=ends, limit_pico=budget.limit_pico
     )
 
 
-def window_of(budget: Budget) -> tuple[int, int]:
+def window_of(budget: Budget, end_user: str = "") -> tuple[int, int]:
     """What is posted and what is pending."""
-    window = budget.windows.get()
+    window = budget.windows.get(end_user=end_user)
     return window.posted_pico, window.pending_pico
 
 

@@ -74,6 +74,7 @@ def cached(made: Accountant, account) -> CachedHold:
         api_key_id=account.api_key.id,
         upstream="mock",
         model="gpt-4o-mini",
+        end_user=None,
         saved_pico=1_500_000,
         streamed=False,
     )
