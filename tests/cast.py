@@ -45,8 +45,7 @@ class Account:
             if len(entries) >= count and not held:
                 return entries
             assert time.monotonic() < deadline, (
-                f"{len(entries)} of {count} lines, {len(held)} holds after "
-                f"{SETTLE_SECONDS_MAX} s"
+                f"{len(entries)} of {count} lines, {len(held)} holds after {SETTLE_SECONDS_MAX} s"
             )
             time.sleep(0.01)
 
