@@ -51,8 +51,9 @@ class Gateway:
         self._configuration = Connection(info)
         self._revisions = Revisions(self._configuration)
         self._revisions.watch("access", self.access.reload)
-        self._revisions.watch("catalog", self.catalog.reload)
+        # Prices first: a new model must not be served for a moment without them.
         self._revisions.watch("prices", prices.reload)
+        self._revisions.watch("catalog", self.catalog.reload)
         self._redis = connect(settings.REDIS_URL)
         self.breakers = Breakers(self._redis, open_by_calls=settings.RUNESTONE_BREAKERS_ENABLED)
         self.health = Health(self._redis)

@@ -22,7 +22,10 @@ Reload = Callable[[Connection], Awaitable[None]]
 
 
 class Revisions:
-    """Watches topics; `reload` of a topic runs once at start and then after every change."""
+    """Watches topics; `reload` of a topic runs once at start and then after every change.
+
+    What has changed together is reloaded in the order in which it is watched.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -47,9 +50,10 @@ class Revisions:
         """Reloads what has changed since the last time."""
         rows = await self._connection.fetch("SELECT topic, number FROM config_revision")
         failure: Exception | None = None
-        for topic, number in rows:
-            reload = self._reloads.get(topic)
-            if reload is not None and self._seen.get(topic) != number:
+        numbers = dict(rows)
+        for topic, reload in self._reloads.items():
+            number = numbers.get(topic)
+            if number is not None and self._seen.get(topic) != number:
                 try:
                     # Only a reload that succeeded counts as seen; a failed one is tried again,
                     # and keeps no other topic from its own: keys are revoked whatever prices do.

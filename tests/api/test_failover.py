@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import openai
 import pytest
+from django.db import transaction
 
 from billing.models import Entry, Price
 from providers.breaker import FAILURES_MAX
@@ -66,6 +67,10 @@ def ways(client: openai.OpenAI, mock_provider: MockProvider) -> Ways:
                 upstream_model=f"gpt-4o-mini:{scenario}" if scenario else "gpt-4o-mini",
                 priority=ord(letter),
             )
+        return name
+
+    def made(*scenarios: str | None, **fields: Any) -> str:
+        name = rows(*scenarios, **fields)
         wait_until_served(client, name)
         return name
 
