@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 from django.db import connection
 
-from billing import sweeper
+from billing import rollups, sweeper
 
 PARTITION_MONTHS_AHEAD = 3
 
@@ -25,3 +25,9 @@ def make_partitions() -> None:
     """Keeps the ledger's partitions ahead of time."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT billing_entry_partitions(now(), %s)", [PARTITION_MONTHS_AHEAD])
+
+
+@shared_task
+def roll_up() -> None:
+    """Folds the ledger's new lines into the roll-ups."""
+    rollups.fold()

@@ -8,6 +8,9 @@ from celery.signals import worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "runestone.settings")
 
+# Reports add what is newer from the ledger itself; the longer this is, the more they add.
+ROLL_UP_SECONDS = 10.0
+
 app = Celery("runestone")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
@@ -23,6 +26,11 @@ def report_at_once(**_: Any) -> None:
 app.conf.beat_schedule = {
     # Holds of gateways that died become ledger lines within seconds.
     "sweep": {"task": "billing.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "roll_up": {
+        "task": "billing.tasks.roll_up",
+        "schedule": ROLL_UP_SECONDS,
+        "options": {"expires": ROLL_UP_SECONDS},
+    },
     "partitions": {"task": "billing.tasks.make_partitions", "schedule": 24 * 60 * 60.0},
     # They are out of reach as soon as they expire; this is for the disk's sake.
     "responses": {"task": "api.tasks.purge_responses", "schedule": 10 * 60.0},
