@@ -47,7 +47,8 @@ def ways(client: openai.OpenAI, mock_provider: MockProvider) -> Ways:
     The upstreams are `<model>-a`, `-b` and so on, in order of priority.
     """
 
-    def made(*scenarios: str | None, usd: dict[str, str] | None = None, **fields: Any) -> str:
+    @transaction.atomic  # a gateway must see all of it or nothing
+    def rows(*scenarios: str | None, usd: dict[str, str] | None = None, **fields: Any) -> str:
         name = f"ways-{uuid4().hex[:12]}"
         model = Model.objects.create(name=name, max_output_tokens=16_384, **fields)
         for letter, scenario in zip("abcdef", scenarios, strict=False):
