@@ -36,15 +36,14 @@ def posted(accounts: Collection[Account]) -> int:
     return sum(line.amount_pico or 0 for line in lines)
 
 
-def failures_when_opened(attempts: Sequence[Entry]) -> int:
-    """How many failures of an upstream opened its breaker for the first time.
+def failures_put_up_with(attempts: Sequence[Entry]) -> int:
+    """How many failures of an upstream were known when it was last asked, before it was left alone.
 
-    Those that the gateway knew of when it began the last attempt before it left the upstream alone,
-    and one more. What was under way at that moment, and failed later, opened nothing.
+    What was under way at that moment, and failed later, could not be helped.
     """
     begun = sorted(line.created for line in attempts)
     last = next(one for one, after in pairwise(begun) if after - one > GAP)
-    return 1 + sum(is_fault(line) and ended(line) < last - ROUNDING for line in attempts)
+    return sum(is_fault(line) and ended(line) < last - ROUNDING for line in attempts)
 
 
 def is_fault(line: Entry) -> bool:

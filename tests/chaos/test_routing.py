@@ -26,7 +26,7 @@ import pytest
 from billing.models import Entry
 from tests.bills import reconcile_with
 from tests.cast import Account, open_account, wait_until_served
-from tests.chaos.books import Balance, failures_when_opened, is_fault, posted
+from tests.chaos.books import Balance, failures_put_up_with, is_fault, posted
 from tests.chaos.callers import Ending, Story, Traffic
 from tests.chaos.upstreams import STEADY, UNSTEADY, Upstreams, upstreams
 from tests.chaos.watch import Watch, is_closed, is_open
@@ -101,7 +101,7 @@ def test_every_call_is_answered_while_one_upstream_is_well(
     corrected = reconcile_with(made.bill(), {line.id for line in lines}).corrected
     after = Balance.of(made.bill(), accounts)
     failures = {
-        upstream: failures_when_opened([line for line in lines if line.upstream == upstream])
+        upstream: failures_put_up_with([line for line in lines if line.upstream == upstream])
         for upstream in (made.doomed, made.erratic)
     }
     if CALLS:
@@ -114,10 +114,11 @@ def test_every_call_is_answered_while_one_upstream_is_well(
     assert len(played.stories) >= CALLS_MIN
     amiss = [each for each in played.stories if each.ending in (Ending.REFUSED, Ending.SILENT)]
     assert not amiss
-    assert {each.ending for each in played.stories} == {
-        *(Ending.ANSWERED, Ending.BROKEN, Ending.LEFT)
-    }
-    assert max(failures.values()) <= FAILURES_MAX, failures
+    endings = {each.ending for each in played.stories}
+    assert endings >= {Ending.ANSWERED, Ending.LEFT}
+    # In a short run chance may spare everybody.
+    assert Ending.BROKEN in endings or not CALLS
+    assert max(failures.values()) < FAILURES_MAX, failures
     for upstream, seconds in played.close_seconds.items():
         assert seconds <= played.probe_seconds[upstream] + CLOSE_SECONDS_SLACK, upstream
     assert {each["attempt"] for each in made.bill()} <= {str(line.id) for line in lines}
@@ -172,9 +173,10 @@ def figures(played: Play, lines: list[Entry], failures: dict[str, int]) -> Itera
     for upstream, count in failures.items():
         of_it = [line for line in lines if line.upstream == upstream]
         yield (
-            f"{upstream}: {len(of_it):,} attempts, {sum(map(is_fault, of_it))} failed; opened by "
-            f"failure {count}; to be left alone for {played.probe_seconds[upstream]:.1f} s when it "
-            f"was well again, closed after {played.close_seconds[upstream]:.1f} s"
+            f"{upstream}: {len(of_it):,} attempts, {sum(map(is_fault, of_it))} failed; asked "
+            f"no more after {count} known failures; to be left alone for "
+            f"{played.probe_seconds[upstream]:.1f} s when it was well again, closed after "
+            f"{played.close_seconds[upstream]:.1f} s"
         )
 
 
