@@ -6,6 +6,6 @@ from runestone.lib.migrations import run_file
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0007_budget_alerts")]
+    dependencies = [("billing", "0006_model_and_end_user_budgets")]
 
     operations = [run_file(__file__, "rollups.sql")]
