@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple, NoReturn
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -29,6 +29,13 @@ from runestone.lib.usage import Component
 from tenants.models import ApiKey, Project, Tenant
 
 TOKENS_PER_PRICE = 1_000_000
+ALERT_PERCENTS_MAX = 8
+# A soft budget may be passed many times over.
+ALERT_PERCENT_MAX = 1_000
+
+
+def default_alert_percents() -> list[int]:
+    return [50, 80, 100]
 
 
 class PriceKey(NamedTuple):
@@ -253,6 +260,20 @@ class Budget(models.Model):
         default=True, help_text="Refuse calls that could pass the limit; else only watch it."
     )
     active = models.BooleanField(default=True)
+    alert_percents = ArrayField(
+        models.PositiveSmallIntegerField(
+            validators=[MinValueValidator(1), MaxValueValidator(ALERT_PERCENT_MAX)]
+        ),
+        size=ALERT_PERCENTS_MAX,
+        default=default_alert_percents,
+        blank=True,
+        verbose_name="alert at",
+        help_text="Percent of the limit, separated by commas. Empty: no such alert.",
+    )
+    forecast_alert = models.BooleanField(
+        default=True,
+        help_text="Alert if spending goes on like this and will pass the limit in this period.",
+    )
     created = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -359,6 +380,65 @@ class BudgetWindow(models.Model):
     def remaining_at(self, moment: datetime) -> int:
         remaining: int = self.limit_at(moment) - self.posted_pico - self.pending_pico
         return remaining
+
+
+class BudgetAlert(models.Model):
+    """What was noticed of a window, once: a threshold was reached, or the limit will be passed."""
+
+    class Kind(models.TextChoices):
+        THRESHOLD = "threshold"
+        FORECAST = "forecast"
+
+    window = models.ForeignKey(BudgetWindow, on_delete=models.PROTECT, related_name="alerts")
+    kind = models.CharField(max_length=16, choices=Kind)
+    percent = models.PositiveSmallIntegerField(help_text="Of the limit; a forecast's is 100.")
+    # As things stood when it was noticed.
+    posted_pico = PicoSumField()
+    limit_pico = PicoSumField(help_text="With what raised it then.")
+    forecast_pico = PicoSumField(null=True, help_text="By the period's end, for a forecast.")
+    created = models.DateTimeField(default=timezone.now)
+    mailed = models.DateTimeField(null=True, help_text="Empty: not yet, or in vain.")
+    recipients = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering: ClassVar = ["-created", "-percent"]
+        # They are shown with their budget, and nobody writes them by hand.
+        default_permissions: ClassVar = ["view"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["window", "kind", "percent"], name="budget_alert_once_per_window"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index("created", condition=Q(mailed__isnull=True), name="budget_alert_unmailed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.window}: {self.words}"
+
+    @property
+    def words(self) -> str:
+        limit = format_usd(self.limit_pico)
+        if self.forecast_pico is not None:
+            return f"{format_usd(self.forecast_pico)} by its end, as it goes on, of {limit}"
+        return f"{self.percent} % reached: {format_usd(self.posted_pico)} of {limit}"
+
+
+class OutboxEvent(models.Model):
+    """What tenants will be told by signed webhooks. Kept here; nothing sends it yet."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    type = models.CharField(max_length=64)
+    payload = models.JSONField()
+    created = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        default_permissions: ClassVar = ["view"]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.id}"
 
 
 class GatewayInstance(models.Model):

@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 from django.db import connection
 
-from billing import rollups, sweeper
+from billing import alerts, rollups, sweeper
 
 PARTITION_MONTHS_AHEAD = 3
 
@@ -18,6 +18,13 @@ def sweep() -> None:
     resolved = sweeper.sweep()
     if resolved:
         log.warning("%d holds of dead gateways resolved as orphan lines", resolved)
+
+
+@shared_task
+def tell_of_budgets() -> None:
+    """Notices which budgets are used up so far, or will be, and mails it."""
+    alerts.notice()
+    alerts.mail()
 
 
 @shared_task

@@ -31,6 +31,11 @@ app.conf.beat_schedule = {
         "schedule": ROLL_UP_SECONDS,
         "options": {"expires": ROLL_UP_SECONDS},
     },
+    "budgets": {
+        "task": "billing.tasks.tell_of_budgets",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "partitions": {"task": "billing.tasks.make_partitions", "schedule": 24 * 60 * 60.0},
     # They are out of reach as soon as they expire; this is for the disk's sake.
     "responses": {"task": "api.tasks.purge_responses", "schedule": 10 * 60.0},

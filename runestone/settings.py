@@ -33,6 +33,7 @@ _FILE_SETTINGS = {
     "SECRET_KEY",
     "DATABASE_URL",
     "REDIS_URL",
+    "EMAIL_URL",
     "RUNESTONE_KEY_PEPPER",
     "RUNESTONE_CREDENTIAL_KEY",
     "RUNESTONE_API_KEYS",
@@ -217,6 +218,11 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
+# Where mail goes, as a URL; the default writes it to the log of the worker that sends it.
+globals().update(env.email_url("EMAIL_URL", default="consolemail://"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("RUNESTONE_EMAIL_FROM", default="runestone@localhost")
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

@@ -19,7 +19,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from billing.admin.ledger_filters import EndUserFilter, ModelNameFilter
 from billing.admin.raises import RaiseInline
-from billing.models import Budget, BudgetWindow
+from billing.models import Budget, BudgetAlert, BudgetWindow
 from runestone.admin.parts import EMPTY, DeskAdmin, ReadOnlyAdmin, TabAdmin, column, usd
 from runestone.lib.money import format_usd, pico_from_usd
 
@@ -44,6 +44,7 @@ class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
         model = Budget
         fields: ClassVar = [
             "tenant", "project", "api_key", "model", "per_end_user", "period", "hard", "active",
+            "alert_percents", "forecast_alert",
         ]  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -109,6 +110,38 @@ class BudgetWindowsDataset(BaseDataset):  # type: ignore[misc]  # unfold ships n
     model = BudgetWindow
     model_admin = BudgetWindows
     title = "Windows"
+
+
+class BudgetAlerts(TabAdmin):
+    """What was told of one budget, under its form."""
+
+    list_display = ("created", "end_user", "told", "mail")
+    list_select_related = ("window",)
+    ordering = ("-created", "-percent")
+
+    @column("end user")
+    def end_user(self, obj: BudgetAlert) -> str:
+        return obj.window.end_user
+
+    @column("alert")
+    def told(self, obj: BudgetAlert) -> str:
+        return obj.words
+
+    @column("mail")
+    def mail(self, obj: BudgetAlert) -> str:
+        if obj.mailed is None:
+            return "not sent"
+        return f"to {obj.recipients}" if obj.recipients else "nobody to send it to"
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        budget = self.extra_context["object"]
+        return super().get_queryset(request).filter(window__budget_id=budget)
+
+
+class BudgetAlertsDataset(BaseDataset):  # type: ignore[misc]  # unfold ships no types
+    model = BudgetAlert
+    model_admin = BudgetAlerts
+    title = "Alerts"
 
 
 @admin.register(BudgetWindow)
@@ -199,7 +232,7 @@ class BudgetAdmin(BudgetColumns, DeskAdmin):
     search_help_text = "Tenant, project or key"
     autocomplete_fields = ("tenant", "project", "api_key")
     inlines = (RaiseInline,)
-    change_form_datasets = (BudgetWindowsDataset,)
+    change_form_datasets = (BudgetWindowsDataset, BudgetAlertsDataset)
     fieldsets = (
         (
             "Scope",
@@ -210,6 +243,7 @@ class BudgetAdmin(BudgetColumns, DeskAdmin):
             },
         ),
         ("Limit", {"fields": (("limit", "period"), ("hard", "active"))}),
+        ("Alerts", {"fields": (("alert_percents", "forecast_alert"),)}),
     )
 
     def has_delete_permission(self, request: HttpRequest, obj: Budget | None = None) -> bool:

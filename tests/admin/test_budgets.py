@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from billing.alerts import notice
 from billing.models import Budget, BudgetRaise, BudgetWindow
 from tests.admin.conftest import House, Submit
 from tests.admin.conftest import fields_of as fields
@@ -142,3 +143,11 @@ def test_of_a_raise_that_stands_only_the_end_moves(house: House, submit: Submit)
     later = {"raises-0-ends_0": "2099-01-01"}
     submit(page(house.budget), **later)
     assert house.budget.raises.get().ends == after.ends
+
+
+def test_its_page_shows_what_was_told_of_it(desk: Client, house: House, submit: Submit):
+    assert submit(page(house.budget), alert_percents="90, 30").status_code == 302
+    BudgetWindow.objects.update(posted_pico=40 * 10**12)
+    assert notice() >= 1
+    assert "30 % reached: $40.00 of $100.00" in desk.get(page(house.budget)).content.decode()
+    assert submit(page(house.budget), alert_percents="0").status_code == 200
