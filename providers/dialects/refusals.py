@@ -42,7 +42,8 @@ def refusal(status: int, headers: Mapping[str, str], detail: Any) -> UpstreamErr
     detail = detail if isinstance(detail, dict) else {"message": detail}
     said = str(detail.get("message") or "").strip()[:_MESSAGE_CHARACTERS_MAX]
     code = detail.get("code")
-    code = code if isinstance(code, str) else None
+    # Some vendors (Azure) repeat the status there, which is no word for anybody.
+    code = code if isinstance(code, str) and not code.isdigit() else None
     if status in _CALLERS_FAULT:
         return UpstreamRefused(
             said or "The provider refused the request.",
