@@ -6,7 +6,7 @@ from api.cache import Recording
 from api.requests import Call
 from providers import tokens
 from providers.wire import ModelCall
-from runestone.lib.errors import UpstreamError
+from runestone.lib.errors import UpstreamBroken, UpstreamError
 
 # No more is read of an answer whose caller has left.
 DRAINED_TOKENS_MAX = 4_000
@@ -28,6 +28,7 @@ class Events:
         self._call = call
         self._asked = asked
         self._recording = recording
+        self._echoes = asked.request.echoes
         self._relay = attempt.dialect.relay(asked)
         self._held_back = b""
         self._pieces = self._text_bytes = 0
@@ -52,6 +53,9 @@ class Events:
         self._text_bytes += relayed.text_bytes
         hold.counted_output_tokens = tokens.estimated_output(self._pieces, self._text_bytes)
         self._failure, self._done = relayed.failure, relayed.done
+        if tokens.least_output(self._text_bytes) > hold.output_tokens_max and not self._echoes:
+            # The hold covers no more, whatever the provider thinks that it was asked for.
+            self._failure = UpstreamBroken("The provider said more than it was asked for.")
         if self.have_begun:
             return self._recorded(relayed.data)
         self._held_back += relayed.data

@@ -122,7 +122,7 @@ class Hold:
         self._attempt = attempt
         self._tariff = tariff
         self._counted = counted
-        self._output_tokens_max = output_tokens_max
+        self.output_tokens_max = output_tokens_max
         self._streamed = streamed
         self._routing = routing
         # One moment decides the prices of hold and charge, even if they change in between.
@@ -193,7 +193,7 @@ class Hold:
         if not self._is_taken or (refused and self._first_byte is None):
             return NOTHING_USED
         # An estimate of ours never passes what was held for it.
-        output_tokens = min(self.counted_output_tokens, self._output_tokens_max)
+        output_tokens = min(self.counted_output_tokens, self.output_tokens_max)
         return msgspec.structs.replace(self._counted, output_tokens=output_tokens)
 
 

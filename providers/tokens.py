@@ -91,6 +91,11 @@ def estimated_output(pieces: int, text_bytes: int) -> int:
     return max(pieces, text_bytes // _BYTES_PER_TOKEN)
 
 
+def least_output(text_bytes: int) -> int:
+    """So much text has at least so many tokens."""
+    return text_bytes // TEXT_BYTES_PER_TOKEN_MAX
+
+
 def _input_bound(call: ModelCall, model: "CatalogModel") -> int:
     window = (model.context_window or CONTEXT_TOKENS_MAX_DEFAULT) * call.request.prompts
     if call.request.refers_outside:

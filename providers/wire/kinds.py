@@ -85,6 +85,11 @@ class ModelRequest(Struct, kw_only=True):
         return ()
 
     @property
+    def echoes(self) -> bool:
+        """Whether the prompt comes back as part of the answer's text."""
+        return False
+
+    @property
     def generates(self) -> bool:
         """Whether output tokens come into being at all."""
         return True

@@ -50,6 +50,10 @@ class CompletionRequest(GeneratingRequest, kw_only=True):
         return COMPLETION_TOKENS_DEFAULT if self.max_tokens is None else self.max_tokens
 
     @property
+    def echoes(self) -> bool:
+        return bool(self.echo)
+
+    @property
     def prompts(self) -> int:
         return _texts(self.prompt)
 

@@ -50,7 +50,7 @@ class Revisions:
         """Reloads what has changed since the last time."""
         rows = await self._connection.fetch("SELECT topic, number FROM config_revision")
         failure: Exception | None = None
-        numbers = dict(rows)
+        numbers: dict[str, int] = dict(rows)
         for topic, reload in self._reloads.items():
             number = numbers.get(topic)
             if number is not None and self._seen.get(topic) != number:
