@@ -335,6 +335,25 @@ class BudgetRaise(models.Model):
         return f"{format_usd(self.extra_pico)} more until {self.ends:%Y-%m-%d %H:%M} UTC"
 
 
+class PastLimit(models.Model):
+    """What a budget's limit was until it was changed: the evidence for a window that is over it.
+
+    Written by a trigger (`limits.sql`), so by whatever way the budget is changed.
+    """
+
+    budget = models.ForeignKey(Budget, on_delete=models.CASCADE, related_name="past_limits")
+    limit_pico = PicoSumField()
+    hard = models.BooleanField()
+    until = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["-until"]
+        default_permissions: ClassVar = []
+
+    def __str__(self) -> str:
+        return f"{format_usd(self.limit_pico)} until {self.until:%Y-%m-%d %H:%M} UTC"
+
+
 class BudgetWindow(models.Model):
     """One period of a budget: what is posted (settled) and pending (held) in it.
 
@@ -613,3 +632,26 @@ class Entry(models.Model):
             service_tier=self.service_tier,
             source=usage.UsageSource(self.usage_source),
         )
+
+
+class Proof(models.Model):
+    """What became of one verification of the books (`verify.py`)."""
+
+    started = models.DateTimeField(db_index=True)
+    since = models.DateTimeField(null=True, help_text="Admitted from then on. Empty: everything.")
+    took_ms = models.PositiveIntegerField()
+    lines = models.PositiveBigIntegerField(help_text="Ledger lines that were looked at.")
+    faults = models.PositiveBigIntegerField()
+    departures = models.PositiveBigIntegerField(help_text="From a check's words, but explained.")
+    checks = models.JSONField(help_text="The verdict of each check.")
+
+    class Meta:
+        ordering: ClassVar = ["-started"]
+        default_permissions: ClassVar = ["view"]
+
+    def __str__(self) -> str:
+        return f"{self.started:%Y-%m-%d %H:%M} UTC"
+
+    @classmethod
+    def purge(cls, before: datetime) -> None:
+        cls.objects.filter(started__lt=before).delete()

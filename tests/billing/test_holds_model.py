@@ -2,13 +2,15 @@
 
 import random
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
-from billing.models import BudgetRaise, Entry, GatewayInstance, Hold
+from billing.models import BudgetRaise, Entry, GatewayInstance, Hold, Price
+from billing.verify import verify
 from tests.billing import ledger
 from tests.billing.ledger import Account, line, open_window, window_of
 
@@ -24,6 +26,13 @@ class Life:
         self.cursor, self.chance = cursor, chance
         self.acme = acme = Account("Acme", GatewayInstance.objects.create(host="here", pid=1))
         self.by = User.objects.create(username="ada")
+        # A pico-dollar a token, so that every amount can be recomputed.
+        self.prices = {
+            model: Price.objects.create(
+                upstream="nobody", model=model, component="input", usd=Decimal("1e-12"), per=1
+            ).id
+            for model in MODELS
+        }
         self.budgets = [
             acme.budget(3_000, hard=hard),
             acme.budget(1_500, api_key=acme.api_key, hard=hard),
@@ -87,10 +96,16 @@ class Life:
             if verdict == 0:
                 self.held[attempt["id"]] = self.asked[attempt["id"]] = attempt
 
+    def priced(self, attempt, amount):
+        if not amount:
+            return line({"id": attempt}, amount)
+        price = self.prices[self.asked[attempt]["model"]]
+        return line({"id": attempt}, amount, input_tokens=amount, price_ids=[price])
+
     def settle(self):
         paid = {each: self.amount() for each in self.some(self.held, 3)}
         again = dict.fromkeys(self.some(self.net, 1), 399)
-        lines = [line({"id": each}, amount) for each, amount in (paid | again).items()]
+        lines = [self.priced(each, amount) for each, amount in (paid | again).items()]
         assert {str(each) for each in ledger.settle(self.cursor, *lines)} == set(paid)
         self.net |= paid
         for each in paid:
@@ -98,7 +113,7 @@ class Life:
 
     def correct(self):
         bills = {each: self.amount() for each in self.some(self.net, 2)}
-        lines = [line({"id": each}, amount) for each, amount in bills.items()]
+        lines = [self.priced(each, amount) for each, amount in bills.items()]
         ledger.correct(self.cursor, *lines)
         assert ledger.correct(self.cursor, *lines) == []
         self.net |= {each: amount for each, amount in bills.items() if amount is not None}
@@ -154,6 +169,7 @@ def test_it_works(seed, hard):
             chance.choice(steps)()
             life.check()
         assert ledger.out_of_balance(cursor) == []
+    assert [found for each in verify().checks for found in each.findings if not found.reason] == []
     assert nets() == life.net
     assert ends_told() == {each: life.asked[each]["end_user"] for each in life.net}
 
