@@ -4,6 +4,7 @@ from billing.admin.budgets import BudgetAdmin, BudgetWindowAdmin
 from billing.admin.holds import GatewayInstanceAdmin, HoldAdmin
 from billing.admin.ledger import EntryAdmin
 from billing.admin.prices import PriceAdmin
+from billing.admin.proofs import ProofAdmin
 from billing.admin.proposals import PriceProposalAdmin
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "HoldAdmin",
     "PriceAdmin",
     "PriceProposalAdmin",
+    "ProofAdmin",
 ]

@@ -119,6 +119,7 @@ UNFOLD: dict[str, Any] = {
                     _page("Budget windows", "date_range", "billing.budgetwindow"),
                     _page("Holds", "hourglass_top", "billing.hold"),
                     _page("Gateways", "lan", "billing.gatewayinstance"),
+                    _page("Proof", "verified", "billing.proof"),
                 ],
             },
             {

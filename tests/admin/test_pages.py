@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from billing.models import Entry
 from billing.proposals import propose
+from billing.tasks import prove
 from tests.admin.conftest import House
 from tests.billing.publishing import price, way
 
@@ -22,6 +23,7 @@ READ_ONLY = (
     "billing.BudgetWindow",
     "billing.GatewayInstance",
     "billing.PriceProposal",
+    "billing.Proof",
 )
 
 
@@ -32,6 +34,7 @@ def full(house: House) -> House:
     house.hold()
     Group.objects.create(name="finance")
     propose([way(price("input", "3"))])
+    prove()
     return house
 
 
@@ -42,6 +45,7 @@ def test_every_model_of_ours_is_registered_except_the_inline_ones():
         "billing.BudgetRaise",
         # Nobody reads it before webhooks send it.
         "billing.OutboxEvent",
+        "billing.PastLimit",
         "providers.Alias",
         "providers.Credential",
         "providers.Route",
