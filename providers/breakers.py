@@ -48,6 +48,8 @@ class Breakers:
         self._is_shared = False
         # Whose change others have not been told.
         self._untold: set[str] = set()
+        # Half-open ones that a call would have tried, had this process the right to.
+        self._wanted: set[str] = set()
         # Until when this process has the right to try, by upstream.
         self._trials: dict[str, float] = {}
         # What has been taken in already: who posted it when, and when the prober asked.
@@ -61,16 +63,16 @@ class Breakers:
         await self._exchanges.stop()
 
     def permits(self, upstream: str) -> bool:
-        """Whether a call may be tried now. Changes nothing."""
+        """Whether a call may be tried now. Takes nothing."""
         breaker = self._breakers.get(upstream)
         if breaker is None or breaker.is_closed:
             return True
-        return self._has_trial(upstream) and breaker.permits()
+        return breaker.permits() and self._may_try(upstream)
 
     def begin(self, upstream: str) -> int:
         """The call's turn, which is true; 0 if it may not be made now."""
         breaker = self._breaker(upstream)
-        if not (breaker.is_closed or self._has_trial(upstream)):
+        if not (breaker.is_closed or (breaker.permits() and self._may_try(upstream))):
             return 0
         return breaker.begin()
 
@@ -115,6 +117,13 @@ class Breakers:
             breaker = self._breakers[upstream] = Breaker(self._clock)
         return breaker
 
+    def _may_try(self, upstream: str) -> bool:
+        """Whether the right to try is ours. If not, it is asked for from now on."""
+        if self._has_trial(upstream):
+            return True
+        self._wanted.add(upstream)
+        return False
+
     def _has_trial(self, upstream: str) -> bool:
         return not self._is_shared or self._trials.get(upstream, 0.0) > self._clock()
 
@@ -139,15 +148,21 @@ class Breakers:
         self._take_in(news)
 
     def _half_open(self) -> tuple[set[str], set[str]]:
-        """Upstreams whose trial is nobody's as far as we know, and those that we are trying."""
+        """Upstreams that a call waits to try here, and those that we are trying.
+
+        A process without such calls must not have the right: it would never make use of it, and
+        could take it again and again before any other.
+        """
         claimed, kept = set(), set()
         for upstream, breaker in self._breakers.items():
             if breaker.state is not BreakerState.HALF_OPEN:
                 continue
-            if not self._has_trial(upstream) or not self._is_shared:
+            if self._has_trial(upstream) and self._is_shared:
+                if breaker.trials:
+                    kept.add(upstream)
+            elif upstream in self._wanted:
                 claimed.add(upstream)
-            elif breaker.trials:
-                kept.add(upstream)
+        self._wanted.clear()
         return claimed, kept
 
     def _verdict(self, upstream: str) -> Verdict:

@@ -300,3 +300,19 @@ async def test_redis_may_go_and_come_back(process, upstream, own_valkey, monkeyp
     await until(lambda: not theirs.permits(upstream))
     told = [each for each in caplog.messages if "breakers are not shared" in each]
     assert len(told) == 4, "each process tells once that Redis is gone, and once that it is back"
+
+
+async def test_who_has_no_calls_does_not_keep_others_from_trying(process, upstream):
+    """However many idle processes there are, and whenever they look."""
+    ahead = Ahead()
+    busy, *idle = [await process(clock=ahead) for _ in range(6)]
+    everybody = (busy, *idle)
+    await until(lambda: all(each._is_shared for each in everybody))
+    fail(idle[0], upstream)
+    await until(lambda: all(each.state(upstream) is OPEN for each in everybody))
+    ahead.seconds = OPEN_SECONDS_MIN + 1
+    # Long enough for each of them to have taken the right, had it wanted to.
+    await asyncio.sleep(2 * POLL_SECONDS)
+    assert await until(lambda: busy.permits(upstream), NOTICE_SECONDS_MAX) < NOTICE_SECONDS_MAX
+    recover(busy, upstream)
+    await until(lambda: all(each.state(upstream) is CLOSED for each in everybody))
