@@ -72,7 +72,7 @@ def verify(
     """
     started, clock = timezone.now(), time.monotonic()
     scope = Scope(since)
-    with _snapshot():
+    with snapshot():
         lines = _count(scope)
         verdicts = []
         for check in CHECKS:
@@ -102,7 +102,8 @@ def _keep(finding: Finding, verdict: Verdict, reasons: Counter[str]) -> None:
 
 
 @contextmanager
-def _snapshot() -> Iterator[None]:
+def snapshot() -> Iterator[None]:
+    """All that is read inside is of one moment, and nothing can be written."""
     if connection.in_atomic_block:
         yield
         return

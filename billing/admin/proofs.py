@@ -85,7 +85,8 @@ class ProofAdmin(ReadOnlyAdmin):
                 "faults": f"{proof.faults:,}",
                 "departures": f"{proof.departures:,}",
                 "lines": f"{proof.lines:,}",
-                "checks": [_check(check) for check in proof.checks],
+                # What is wrong comes first.
+                "checks": sorted(map(_check, proof.checks), key=lambda check: not check["faults"]),
             },
         )
 
