@@ -7,14 +7,16 @@ from tests.cast import Account
 from tests.conftest import Ask
 
 ASKED = 20
+ALL = 2_000
 
 
 def test_a_stream_is_cut_off_where_its_hold_ends(ask: Ask, acme: Account):
     got = 0
     with pytest.raises(openai.APIError, match="more than it was asked for"):
-        for chunk in ask("overrun;chunks=2000", max_completion_tokens=ASKED, stream=True):
+        for chunk in ask(f"overrun;chunks={ALL}", max_completion_tokens=ASKED, stream=True):
             got += bool(chunk.choices and chunk.choices[0].delta.content)
-    assert ASKED < got < 10 * ASKED
+    # What had arrived by then, in one piece, is passed on.
+    assert ASKED < got < ALL / 2
     [line] = acme.lines()
     assert (line.status, line.error) == (502, "upstream_broken")
     # An estimate of ours never passes what was held for it.
