@@ -9,14 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import OperationalError, connection, transaction
 from django.db.models import F, OuterRef, Subquery
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -38,7 +35,14 @@ from billing.admin.ledger_filters import (
 )
 from billing.admin.request_page import request_page
 from billing.models import Entry
-from runestone.admin.parts import InfinitePaginator, ReadOnlyAdmin, TabAdmin, column, noted
+from runestone.admin.parts import (
+    InfinitePaginator,
+    PageAdmin,
+    ReadOnlyAdmin,
+    TabAdmin,
+    column,
+    noted,
+)
 from runestone.lib.ids import REQUEST_PREFIX, request_name, request_uuid
 from runestone.lib.money import format_usd
 
@@ -153,7 +157,9 @@ class TenantEntriesDataset(BaseDataset):  # type: ignore[misc]  # unfold ships n
 
 
 @admin.register(Entry)
-class EntryAdmin(EntryColumns):
+class EntryAdmin(PageAdmin, EntryColumns):
+    page_template = "admin/billing/entry/request.html"
+    page_missing = "There is no such line in the ledger."
     list_display = (
         "created",
         "call",
@@ -214,28 +220,8 @@ class EntryAdmin(EntryColumns):
                 raise
             return self._too_slow(request)
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        if request.method not in ("GET", "HEAD"):
-            return HttpResponseNotAllowed(["GET", "HEAD"])
-        entry = self.get_object(request, unquote(object_id))
-        if entry is None:
-            messages.warning(request, "There is no such line in the ledger.")
-            return HttpResponseRedirect(reverse("admin:billing_entry_changelist"))
-        return TemplateResponse(
-            request,
-            "admin/billing/entry/request.html",
-            {
-                **self.admin_site.each_context(request),
-                "opts": self.opts,
-                "title": request_name(entry.request_id),
-                "original": entry,
-                **request_page(entry),
-            },
-        )
+    def page(self, request: HttpRequest, obj: Entry) -> dict[str, Any]:
+        return {"title": request_name(obj.request_id), "original": obj, **request_page(obj)}
 
     def _too_slow(self, request: HttpRequest) -> HttpResponse:
         return TemplateResponse(

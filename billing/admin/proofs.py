@@ -2,17 +2,13 @@
 
 from typing import Any
 
-from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.contrib import admin
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from billing.models import Proof
-from runestone.admin.parts import ReadOnlyAdmin, column
+from runestone.admin.parts import PageAdmin, ReadOnlyAdmin, column
 
 VERDICT_COLOURS = {"right": "success", "wrong": "danger"}
 
@@ -31,7 +27,9 @@ class OutcomeFilter(admin.SimpleListFilter):
 
 
 @admin.register(Proof)
-class ProofAdmin(ReadOnlyAdmin):
+class ProofAdmin(PageAdmin, ReadOnlyAdmin):
+    page_template = "admin/billing/proof/page.html"
+    page_missing = "There is no such proof; they are kept for a while only."
     list_display = ("started", "verdict", "fault_count", "explained", "scope", "line_count", "took")
     list_filter = (OutcomeFilter,)
     ordering = ("-started",)
@@ -61,34 +59,18 @@ class ProofAdmin(ReadOnlyAdmin):
     def took(self, obj: Proof) -> SafeString:
         return _number(_seconds(obj.took_ms))
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        if request.method not in ("GET", "HEAD"):
-            return HttpResponseNotAllowed(["GET", "HEAD"])
-        proof = self.get_object(request, unquote(object_id))
-        if proof is None:
-            messages.warning(request, "There is no such proof; they are kept for a while only.")
-            return HttpResponseRedirect(reverse("admin:billing_proof_changelist"))
-        return TemplateResponse(
-            request,
-            "admin/billing/proof/page.html",
-            {
-                **self.admin_site.each_context(request),
-                "opts": self.opts,
-                "title": f"Proof of {proof}",
-                "original": proof,
-                "scope": _scope(proof),
-                "took": _seconds(proof.took_ms),
-                "faults": f"{proof.faults:,}",
-                "departures": f"{proof.departures:,}",
-                "lines": f"{proof.lines:,}",
-                # What is wrong comes first.
-                "checks": sorted(map(_check, proof.checks), key=lambda check: not check["faults"]),
-            },
-        )
+    def page(self, request: HttpRequest, obj: Proof) -> dict[str, Any]:
+        return {
+            "title": f"Proof of {obj}",
+            "original": obj,
+            "scope": _scope(obj),
+            "took": _seconds(obj.took_ms),
+            "faults": f"{obj.faults:,}",
+            "departures": f"{obj.departures:,}",
+            "lines": f"{obj.lines:,}",
+            # What is wrong comes first.
+            "checks": sorted(map(_check, obj.checks), key=lambda check: not check["faults"]),
+        }
 
 
 def _check(check: dict[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,8 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
 from django.db.models import Case, When
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -28,7 +27,7 @@ from billing.admin.proposal_page import (
 )
 from billing.decisions import CannotDecide, approve, reject
 from billing.models import PriceProposal
-from runestone.admin.parts import EMPTY, DeskAdmin, column, page_action
+from runestone.admin.parts import EMPTY, PageAdmin, column, page_action
 
 STATE_COLOURS = {"open": "info", "approved": "success", "rejected": "danger", "superseded": ""}
 _State = PriceProposal.State
@@ -84,7 +83,9 @@ class MomentForm(forms.Form):
 
 
 @admin.register(PriceProposal)
-class PriceProposalAdmin(DeskAdmin):
+class PriceProposalAdmin(PageAdmin):
+    page_template = "admin/billing/priceproposal/page.html"
+    page_missing = "There is no such proposal."
     list_display = ("way", "part", "present", "proposed", "change", "state_badge", "origin")
     list_display_links = ("way", "part")
     list_filter = (StateFilter, UpstreamFilter)
@@ -124,31 +125,15 @@ class PriceProposalAdmin(DeskAdmin):
 
     # --- A proposal's page -----------------------------------------------------------------------
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        if request.method not in ("GET", "HEAD"):
-            return HttpResponseNotAllowed(["GET", "HEAD"])
-        proposal = self.get_object(request, unquote(object_id))
-        if proposal is None:
-            messages.warning(request, "There is no such proposal.")
-            return HttpResponseRedirect(reverse("admin:billing_priceproposal_changelist"))
-        page = proposal_page(proposal)
-        state = {"state": proposal.state, "state_colour": STATE_COLOURS[proposal.state]}
-        return TemplateResponse(
-            request,
-            "admin/billing/priceproposal/page.html",
-            {
-                **self.admin_site.each_context(request),
-                **page,
-                **state,
-                "opts": self.opts,
-                "title": f"{proposal.model} at {proposal.upstream}",
-                "may_decide": self.has_decide_permission(request) and page["is_open"],
-            },
-        )
+    def page(self, request: HttpRequest, obj: PriceProposal) -> dict[str, Any]:
+        page = proposal_page(obj)
+        return {
+            **page,
+            "state": obj.state,
+            "state_colour": STATE_COLOURS[obj.state],
+            "title": f"{obj.model} at {obj.upstream}",
+            "may_decide": self.has_decide_permission(request) and page["is_open"],
+        }
 
     # --- Deciding --------------------------------------------------------------------------------
 
