@@ -33,7 +33,9 @@ def events(answer: httpx.Response) -> list[Any]:
     """The data of a stream's events. `[DONE]` has to be the last, if there is one."""
     assert answer.headers["content-type"].startswith("text/event-stream"), answer.text
     data = [line[6:] for line in answer.text.splitlines() if line.startswith("data: ")]
-    return [json.loads(each) for each in data if each != "[DONE]"]
+    told = data[:-1] if data[-1] == "[DONE]" else data
+    assert told, answer.text
+    return [json.loads(each) for each in told]
 
 
 CHATS: list[tuple[str, dict[str, Any]]] = [

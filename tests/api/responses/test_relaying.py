@@ -245,14 +245,18 @@ def test_every_event_fits_the_sdks_types():
     for choice in ("auto", {"type": "function", "name": "multiply"}):
         asked = {"text": {"format": form}, "tools": tools, "tool_choice": choice}
         for end in ("stop", "length"):
-            for event in relayed(stream(*deltas, end=end), **asked):
+            events = relayed(stream(*deltas, end=end), **asked)
+            assert len(events) > len(deltas)
+            for event in events:
                 EVENTS.validate_python(event)
 
 
 def test_failures_fit_the_sdks_types():
     relay = relay_for()
     list(relay.feed(stream({"content": "x"})))
-    for event in parsed(b"".join(relay.fail(UpstreamBroken("Oops."))).decode()):
+    events = parsed(b"".join(relay.fail(UpstreamBroken("Oops."))).decode())
+    assert {"response.failed", "error"} <= {event["type"] for event in events}
+    for event in events:
         EVENTS.validate_python(event)
 
 
